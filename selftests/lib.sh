@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # variables for the tests
+#
+# What all the tests share. A test is a list of properties, each checked by a function:
+#
+#	. "$(dirname "$0")/lib.sh"
+#	start COMMAND...		# that it needs
+#	check "what must hold" FUNCTION [ARGUMENT...]
+#	finish
+#
+# The functions run in a subshell with "set -e": the first command that fails fails the
+# property, and what had been executed up to there is shown. "set -e" ignores "! command":
+# write "fails command".
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=/dev/null
+. "$HERE/../../../kselftest/ktap_helpers.sh"
+
+export LC_ALL=C.UTF-8
+export PATH=$HERE:$PATH:/usr/sbin:/sbin
+
+SYS=/sys/block/vinteg0
+DEV=/dev/vinteg0
+CONTROL=/sys/class/vinteg-control
+POLICIES="none directsync writethrough writeback guest unsafe"
+
+# What the driver may say at the level of a warning.
+WARNINGS='acknowledges syncs without|falls back to writethrough|durable writes and flushes fail'
+WARNINGS+='|out-of-tree module|module verification failed|callbacks suppressed'
+
+# What the kernel says when something is wrong with it.
+TROUBLE='WARNING:|BUG:|INFO: task .* blocked|possible recursive|possible circular|Oops'
+TROUBLE+='|inconsistent lock state|suspicious RCU|rcu: INFO|refcount_t:|KASAN:|UBSAN:|KFENCE:'
+
+# fails COMMAND...: succeeds if the command fails.
+fails()
+{
+	if "$@"; then
+		echo "this should have failed: $*"
+		return 1
+	fi
+}
+
+# start COMMAND...: prepares a private tmpfs at $SCRATCH, and an empty place for vinteg.
+# Bails out if one of the commands is not there.
+start()
+{
+	local cmd
+
+	ktap_print_header
+	[ "$(id -u)" = 0 ] || ktap_exit_fail_msg "only root can run this"
+	for cmd in udevadm dmesg "$@"; do
+		command -v "$cmd" >/dev/null || ktap_exit_fail_msg "the command $cmd is missing"
+	done
+	[ ! -e /sys/module/vinteg ] || unload || ktap_exit_fail_msg "vinteg is in use already"
+	SCRATCH=$(mktemp -d)
+	mount -t tmpfs -o mode=755 vinteg-test "$SCRATCH" ||
+		ktap_exit_fail_msg "no place for scratch files"
+	CLEANUP=()
+	trap clean_up EXIT
+	# Marks in the log must not be dropped.
+	echo on >/proc/sys/kernel/printk_devkmsg 2>/dev/null || true
+	log_mark test
+}
+
+# at_exit COMMAND...: to be run at the end in any case; the last one first.
+at_exit()
+{
+	CLEANUP=("$(printf '%q ' "$@")" "${CLEANUP[@]}")
+}
+
+clean_up()
+{
+	local rc=$? command
+
+	trap - EXIT
+	[ "$rc" = 0 ] || [ -n "${FINISHED:-}" ] || echo "Bail out! stopped early (exit status $rc)"
+	for command in "${CLEANUP[@]}"; do
+		eval "$command"
+	done
+	[ ! -e /sys/module/vinteg ] || unload || rc=1
+	umount -R "$SCRATCH" && rmdir "$SCRATCH" || rc=1
+	exit "$rc"
+}
+
+# check TEXT FUNCTION [ARGUMENT...]: one property, one line.
+check()
+{
+	local text=$1 rc fd
+	shift
+
+	exec {fd}>"$SCRATCH/executed"
+	(
+		BASH_XTRACEFD=$fd
+		PS4='+ '
+		set -ex
+		"$@"
+	) >"$SCRATCH/said" 2>&1
+	rc=$?
+	exec {fd}>&-
+	if [ $rc = 0 ]; then
+		ktap_test_pass "$text"
+	else
+		sed 's/^/#   /' "$SCRATCH/said"
+		tail -n 12 "$SCRATCH/executed" | cut -c 1-200 | sed 's/^/#   /'
+		ktap_test_fail "$text"
+	fi
+}
+
+# finish: two properties that every test has, and the totals.
+finish()
+{
+	check "the module can be removed at the end" unload_if_loaded
+	check "the kernel log has no trouble and no unexpected warning" log_is_clean
+	KSFT_NUM_TESTS=$((KTAP_TESTNO - 1))
+	ktap_set_plan $KSFT_NUM_TESTS
+	FINISHED=y
+	ktap_finished
+}
+
+# catches: a device, a reference or a mount that a test, or the driver, left behind.
+unload_if_loaded()
+{
+	[ ! -e /sys/module/vinteg ] || unload
+}
+
+# catches: a lockdep report, a WARN, a warning outside of the listed set.
+log_is_clean()
+{
+	local lines
+
+	lines=$(log_since test)
+	fails grep -E "$TROUBLE" <<<"$lines"
+	grep -E '^[a-z]+ *:warn *:.*vinteg' <<<"$lines" >"$SCRATCH/warnings" || return 0
+	fails grep -vE "$WARNINGS" "$SCRATCH/warnings"
+}
+
+# log_mark NAME, log_since NAME: the kernel log from a point on, as "facility:level: text".
+log_mark()
+{
+	echo "<6>selftest: mark $1 $$" >/dev/kmsg
+}
+
+log_since()
+{
+	dmesg -x | awk -v mark="selftest: mark $1 $$" '
+		index($0, mark) { lines = ""; next }
+		{ lines = lines $0 "\n" }
+		END { printf "%s", lines }'
+}
+
+# log_lines NAME: what the driver said since the mark, with its prefix and no more.
+log_lines()
+{
+	log_since "$1" | sed -n 's/^.*\] \(vinteg[0-9]*: \)/\1/p'
+}
+
+# load [PARAMETER=VALUE...]
+load()
+{
+	if modprobe -n -q vinteg; then
+		modprobe vinteg "$@" || return
+	else
+		insmod "${VINTEG_KO:?is not set and modprobe knows no vinteg}" "$@" || return
+	fi
+	settle
+}
+
+# unload: udev may still be looking at a device.
+unload()
+{
+	settle
+	rmmod vinteg
+}
+
+# settle: udev opens every new or changed disk for a moment.
+settle()
+{
+	udevadm settle --timeout=60
+}
+
+# attr NAME [DEVICE], set_attr NAME VALUE [DEVICE]: of vinteg0 if not told otherwise.
+attr()
+{
+	cat "/sys/block/${2:-vinteg0}/$1"
+}
+
+set_attr()
+{
+	local said
+
+	said=$(printf '%s' "$2" | put "/sys/block/${3:-vinteg0}/$1") && return
+	echo "$1 := '$2': $said"
+	return 1
+}
+
+# refuses ERROR NAME VALUE [DEVICE]: the write must fail with exactly this error.
+refuses()
+{
+	local said
+
+	said=$(printf '%s' "$3" | put "/sys/block/${4:-vinteg0}/$2") || true
+	[ "$said" = "$1" ] && return
+	echo "$2 := '$3': $said, expected $1"
+	return 1
+}
+
+# policy [DEVICE]: the current one.
+policy()
+{
+	attr cache_policy "${1:-}" | sed -n 's/.*\[\(.*\)\].*/\1/p'
+}
+
+# stat_of NAME [DEVICE]
+stat_of()
+{
+	attr "stats/$1" "${2:-}"
+}
+
+# bind FILE [DEVICE], reset [DEVICE]: udev is done with it before and after.
+bind()
+{
+	settle
+	set_attr backing_file "$1" "${2:-}" || return
+	settle
+}
+
+reset()
+{
+	settle
+	set_attr reset 1 "${1:-}" || return
+	settle
+}
+
+# make_disk NAME MIB [SETTING=VALUE...]: /dev/NAME, in memory, gone at the end.
+make_disk()
+{
+	local dir=/sys/kernel/config/nullb/$1 setting
+
+	modprobe null_blk nr_devices=0 || return
+	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return
+	mkdir "$dir" || return
+	at_exit remove_disk "$1"
+	for setting in "size=$2" memory_backed=1 discard=1 "${@:3}" power=1; do
+		echo "${setting#*=}" >"$dir/${setting%%=*}" || return
+	done
+	settle
+}
+
+remove_disk()
+{
+	settle
+	rmdir "/sys/kernel/config/nullb/$1"
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for()
+{
+	local end=$((SECONDS + $1))
+	shift
+
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
