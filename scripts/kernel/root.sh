@@ -18,7 +18,7 @@ trixie)		kernels="7.3" ;;
 esac
 
 # For building the module, the tests and the User-Mode Linux kernel.
-BUILD_PACKAGES=(gcc make libc6-dev kmod dkms sparse patch flex bison bc perl xz-utils
+BUILD_PACKAGES=(gcc make libc6-dev pahole kmod dkms sparse patch flex bison bc perl xz-utils
 	zstd rsync libelf-dev libssl-dev libaio-dev liburing-dev libcap-dev)
 
 # For the tests in the guest.
@@ -60,9 +60,10 @@ newest()
 		sed 's/^linux-image-//; s/ .*//' | sort -V | tail -n 1
 }
 
-# get_headers RELEASE: unpacks the headers into the root. Installing them would pull
-# in the kernel itself, an initramfs generator and a boot loader's hooks.
-get_headers()
+# get_debs PACKAGE PATTERN FOLDER: unpacks a package, and what it depends on as far as
+# the names match, without installing them: installed kernels and headers want an
+# initramfs and a boot loader.
+get_debs()
 {
 	local debs=$tmp/debs deb
 
@@ -70,26 +71,24 @@ get_headers()
 	in_root "$tmp/root" "$debs:/mnt" -- bash -euc '
 		cd /mnt
 		apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
-			--no-breaks --no-replaces --no-enhances "linux-headers-$1" |
-			grep -E "^linux-(headers|kbuild|compiler)-" | sort -u | xargs apt-get download
-		' get_headers "$1"
+			--no-breaks --no-replaces --no-enhances "$1" |
+			grep -E "^$2" | sort -u | xargs apt-get download' \
+		get_debs "$1" "$2"
 	for deb in "$debs"/*.deb; do
 		dpkg-deb --fsys-tarfile "$deb" |
-			tar -x --keep-directory-symlink -C "$tmp/root" --exclude ./usr/share/doc
+			tar -x --keep-directory-symlink -C "$3" --exclude ./usr/share/doc
 	done
 	rm -rf "$debs"
 }
 
-# get_image KERNEL RELEASE: unpacks a kernel without installing it: an installed
-# one would want an initramfs and a boot loader.
-get_image()
+# get_kernel KERNEL RELEASE: its image and modules beside the root, its headers in it.
+get_kernel()
 {
-	local dir=$tmp/kernels/$1
+	local dir=$tmp/kernels/$1 quoted=${2//[.+]/\\&}
 
 	mkdir -p "$dir"
-	in_root "$tmp/root" "$dir:/mnt" -- \
-		bash -euc 'cd /mnt; apt-get download "linux-image-$1"; dpkg-deb -x ./*.deb .; rm ./*.deb' \
-		get_image "$2"
+	get_debs "linux-image-$2" "linux-(image|binary|modules)-$quoted\$" "$dir"
+	get_debs "linux-headers-$2" "linux-(headers|kbuild|compiler)-" "$tmp/root"
 	# Where the modules are depends on the release: either becomes lib/modules.
 	[ ! -d "$dir/usr/lib/modules" ] || mv "$dir/usr/lib" "$dir/lib"
 	mv "$dir/boot/vmlinuz-$2" "$dir/vmlinuz"
@@ -97,16 +96,12 @@ get_image()
 	echo "$2" >"$dir/release"
 }
 
-build()
+# The root without kernels. Kept if what follows fails, for the next try.
+build_base()
 {
-	local kernel release options=() path setting
+	local options=() path setting
 
-	[ ! -e "$dir/done" ] || return 0
 	need mmdebstrap debian-archive-keyring
-	[ -n "$(mirror Debian)" ] || quietly "refreshing the package lists" apt-get update
-	[ -n "$(mirror Debian)" ] || die "apt on this machine knows no Debian mirror"
-
-	tmp=$dir.tmp
 	rm -rf "$tmp"
 	mkdir -p "$tmp/kernels"
 	sources >"$tmp/sources"
@@ -121,23 +116,30 @@ build()
 		mmdebstrap --mode=root --variant=apt --format=directory --skip=cleanup/apt/lists \
 		"${BUILD_PACKAGES[@]/#/--include=}" "${GUEST_PACKAGES[@]/#/--include=}" \
 		--dpkgopt=force-unsafe-io "${options[@]}" "$suite" "$tmp/root" "$tmp/sources"
+	touch "$tmp/unpacked"
+}
 
+build()
+{
+	local kernel release
+
+	[ ! -e "$dir" ] || return 0
+	[ -e "$tmp/unpacked" ] || build_base
 	for kernel in $kernels; do
 		release=$(newest "$kernel")
 		[ -n "$release" ] || die "no $kernel kernel found in $suite or its backports"
-		quietly "fetching the kernel $release" get_image "$kernel" "$release"
-		quietly "fetching its headers" get_headers "$release"
+		quietly "fetching the kernel $release" get_kernel "$kernel" "$release"
 	done
-	rm "$tmp/sources"
-	touch "$tmp/done"
-	rm -rf "$dir"
 	mv "$tmp" "$dir"
 	step "the $suite root is ready: $(du -sh "$dir" | cut -f 1)"
 }
 
-key=$( (declare -f build get_image get_headers
+[ -n "$(mirror Debian)" ] || quietly "refreshing the package lists" apt-get update
+[ -n "$(mirror Debian)" ] || die "apt on this machine knows no Debian mirror"
+key=$( (declare -f build build_base get_debs get_kernel
 	echo "${BUILD_PACKAGES[@]}" "${GUEST_PACKAGES[@]}" "${UNUSED_PATHS[@]}"
 	sources) | sha256sum | cut -c 1-12)
 dir=$CACHE/root-$suite-$key
+tmp=$dir.tmp
 with_lock "root-$suite" build
 echo "$dir/root"

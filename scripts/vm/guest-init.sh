@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The guest's init: makes a small Debian of the root disk, runs /job/run, and sends
+# the verdict as its very last word, after the module is gone and the kernel's log
+# was searched. Whoever hears no verdict knows that the machine was lost.
+
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root TERM=linux LC_ALL=C.UTF-8
+out=/dev/ttyS1
+
+# What no kernel may say during a test, whatever the test does.
+SPLATS='cut here|WARNING:|BUG:|Oops|general protection fault|kernel panic|UBSAN:|KASAN:|KCSAN:|KFENCE:|list_(add|del) corruption|refcount_t:|possible (circular|recursive) locking|lock inversion|unsafe locking|suspicious RCU|held lock freed|bad unlock balance|blocked for more than|rcu: INFO:|soft lockup|hard LOCKUP|scheduling while atomic|sleeping function called|suspected memory leaks|vinteg.*page allocation failure'
+
+# param NAME: the value of vm.NAME on the kernel's command line.
+param()
+{
+	sed -n "s/.*\\bvm\\.$1=\\([^ ]*\\).*/\\1/p" /proc/cmdline
+}
+
+mount_all()
+{
+	mount -t proc proc /proc
+	mount -t sysfs sys /sys
+	mkdir -p /dev/pts /dev/shm
+	mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+	mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+	mount -t tmpfs -o mode=755 tmpfs /run
+	mount -t tmpfs -o mode=1777 tmpfs /tmp
+	mount -t cgroup2 cgroup /sys/fs/cgroup
+	mount -t debugfs debugfs /sys/kernel/debug
+	mount -t tracefs tracefs /sys/kernel/tracing
+	ln -sf /proc/self/fd /dev/fd
+	ln -sf /proc/self/fd/0 /dev/stdin
+	ln -sf /proc/self/fd/1 /dev/stdout
+	ln -sf /proc/self/fd/2 /dev/stderr
+	mkdir -p /run/udev /run/lock
+	: >/etc/fstab
+}
+
+# A hung task, 30 seconds of it, is a lost machine rather than a test that waits on.
+set_limits()
+{
+	echo 30 >/proc/sys/kernel/hung_task_timeout_secs
+	echo 1 >/proc/sys/kernel/hung_task_panic
+	echo '7 4 1 7' >/proc/sys/kernel/printk
+	hostname vinteg-vm
+	ip link set lo up
+}
+
+install_module()
+{
+	local dir
+
+	[ -e /job/vinteg.ko ] || return 0
+	dir=/lib/modules/$(uname -r)/updates
+	mkdir -p "$dir"
+	cp /job/vinteg.ko "$dir/"
+	depmod
+}
+
+# remove_module: with patience for udev, which opens new disks for a moment.
+remove_module()
+{
+	local try
+
+	grep -q '^vinteg ' /proc/modules || return 0
+	for try in 1 2 3 4 5; do
+		udevadm settle
+		rmmod vinteg 2>/run/rmmod && return 0
+		sleep "0.$try"
+	done
+	cat /run/rmmod
+	return 1
+}
+
+scan_leaks()
+{
+	local leaks=/sys/kernel/debug/kmemleak
+
+	[ -e $leaks ] || return 0
+	# Young objects and a pointer in a register look like leaks: only what two
+	# scans agree on counts.
+	echo scan >$leaks
+	sleep 6
+	echo scan >$leaks
+	grep . $leaks && return 1
+	return 0
+}
+
+# Reads the whole log, also what a test has cleared with dmesg -C.
+scan_log()
+{
+	dd if=/dev/kmsg iflag=nonblock bs=8k 2>/dev/null >/run/kmsg
+	grep -E -A 12 "$SPLATS" /run/kmsg && return 1
+	return 0
+}
+
+run_job()
+{
+	cd /job || return 127
+	setsid -w ./run </dev/null >$out 2>&1
+}
+
+run_shell()
+{
+	stty -F /dev/ttyS0 sane rows "$(param rows)" cols "$(param cols)"
+	cat <<-END >/dev/ttyS0
+
+		Kernel $(uname -r). The module is installed: modprobe vinteg
+		A scratch disk is /dev/disk/by-id/virtio-scratch. To leave: exit
+
+	END
+	cd /root || return
+	setsid -w -c bash -l <>/dev/ttyS0 >&0 2>&1
+}
+
+verdict()
+{
+	local status=$1 rmmod=ok log=clean leaks=none
+
+	cd /
+	remove_module >$out || rmmod=failed
+	scan_leaks >$out || leaks=found
+	scan_log >$out || log=dirty
+	echo "vm-verdict $(param token) run=$status rmmod=$rmmod log=$log leaks=$leaks" >$out
+	# Setting a line's attributes waits until it has sent everything.
+	stty -F $out raw -echo
+	stty -F /dev/ttyS0 sane
+	echo b >/proc/sysrq-trigger
+	sleep 60
+}
+
+mount_all
+set_limits
+stty -F $out raw -echo
+/lib/systemd/systemd-udevd --daemon
+udevadm trigger --subsystem-match=block --action=add
+install_module
+udevadm settle
+if [ -n "$(param shell)" ]; then
+	run_shell
+	verdict 0
+fi
+run_job
+verdict $?
