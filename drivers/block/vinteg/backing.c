@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The backing file: opening it, and finding out what it can do.
+ */
+#include <linux/file.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/pagemap.h>
+#include <linux/seq_file.h>
+#include <linux/stat.h>
+#include <linux/string.h>
+
+#include "vinteg.h"
+
+/* All files that are bound, or about to be. */
+static LIST_HEAD(vinteg_bound);
+static DEFINE_MUTEX(vinteg_bind_lock);
+
+static struct block_device *vinteg_file_bdev(struct file *file)
+{
+	return I_BDEV(file->f_mapping->host);
+}
+
+static bool vinteg_is_bdev(struct vinteg_backing *backing)
+{
+	return S_ISBLK(file_inode(backing->io)->i_mode);
+}
+
+/* The disk that the file lives on, or NULL if there is no single one. */
+static struct block_device *vinteg_lower_bdev(struct vinteg_backing *backing)
+{
+	if (vinteg_is_bdev(backing))
+		return vinteg_file_bdev(backing->io);
+	return backing->mapping->host->i_sb->s_bdev;
+}
+
+static bool vinteg_on_fs(struct vinteg_backing *backing, const char *type)
+{
+	return !strcmp(file_inode(backing->io)->i_sb->s_type->name, type);
+}
+
+/* Opening a FIFO may block and opening a character device may do anything. */
+static int vinteg_check_type(umode_t mode)
+{
+	if (S_ISREG(mode) || S_ISBLK(mode))
+		return 0;
+	return S_ISDIR(mode) ? -EISDIR : -ENOTBLK;
+}
+
+static void vinteg_probe_direct_io(struct vinteg_backing *backing)
+{
+	struct file *file = backing->io;
+	struct kstat st;
+
+	if (!(file->f_mode & FMODE_CAN_ODIRECT))
+		return;
+
+	if (vinteg_is_bdev(backing)) {
+		backing->dio_align = bdev_logical_block_size(vinteg_file_bdev(file));
+		backing->dio_mem_align =
+			bdev_dma_alignment(vinteg_file_bdev(file)) + 1;
+	} else if (!vfs_getattr(&file->f_path, &st, STATX_DIOALIGN, 0) &&
+		   st.result_mask & STATX_DIOALIGN) {
+		backing->dio_align = st.dio_offset_align;
+		backing->dio_mem_align = st.dio_mem_align;
+	} else {
+		/*
+		 * Those that don't tell go through the page cache below their
+		 * block size (btrfs), or don't care (NFS, whose block size is
+		 * a transfer size).
+		 */
+		backing->dio_align = min_t(unsigned int, PAGE_SIZE,
+					   i_blocksize(file_inode(file)));
+	}
+	if (backing->dio_align)
+		backing->dio_align = max(backing->dio_align, 512U);
+	/* Blocks larger than a page can't be offered to all kernels. */
+	if (backing->dio_align > PAGE_SIZE)
+		backing->dio_align = 0;
+}
+
+static void vinteg_probe_sync(struct vinteg_backing *backing)
+{
+	struct block_device *bdev = vinteg_lower_bdev(backing);
+
+	/*
+	 * Known to keep what a dsync write promises, and to cover with the
+	 * sync of one range all that has been written back before.  Others
+	 * (NFS, whose direct writes ignore the result of their sync; btrfs,
+	 * which logs by range) get an explicit sync for each range.
+	 */
+	backing->one_sync = vinteg_is_bdev(backing) ||
+		vinteg_on_fs(backing, "ext4") || vinteg_on_fs(backing, "xfs");
+
+	backing->volatile_cache = !bdev || bdev_write_cache(bdev);
+	/* Without FUA on the disk, one sync for several writes is cheaper. */
+	backing->native_dsync = backing->one_sync && bdev &&
+		(!bdev_write_cache(bdev) || bdev_fua(bdev));
+}
+
+static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
+{
+	int flags = O_LARGEFILE | (backing->read_only ? O_RDONLY : O_RDWR);
+	struct file *file;
+	struct path at;
+	umode_t mode;
+	int err;
+
+	err = kern_path(path, LOOKUP_FOLLOW, &at);
+	if (err)
+		return err;
+	mode = d_inode(at.dentry)->i_mode;
+	if (S_ISBLK(mode) &&
+	    d_inode(at.dentry)->i_rdev == disk_devt(backing->dev->disk))
+		err = -ELOOP;
+	path_put(&at);
+	err = err ?: vinteg_check_type(mode);
+	if (err)
+		return err;
+
+	/* filp_open() checks permissions, dentry_open() does not. */
+	file = filp_open(path, flags | O_NONBLOCK, 0);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	backing->io = file;
+	backing->mapping = file->f_mapping;
+	err = vinteg_check_type(file_inode(file)->i_mode);
+	if (err)
+		return err;
+	if (!file->f_op->read_iter || !file->f_op->write_iter ||
+	    !file->f_op->fsync)
+		return -EINVAL;
+	/* Timestamps on the way of each write cost; vinteg_backing_touch(). */
+	file->f_mode |= FMODE_NOCMTIME;
+
+	if (vinteg_is_bdev(backing)) {
+		void *claim = vinteg_bdev_claim(file_inode(file)->i_rdev,
+						backing->read_only, backing);
+
+		if (IS_ERR(claim))
+			return PTR_ERR(claim);
+		backing->bdev_claim = claim;
+	}
+
+	file = dentry_open(&backing->io->f_path, flags, current_cred());
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	backing->sync = file;
+	return 0;
+}
+
+/**
+ * vinteg_backing_of_disk() - the file that a disk is bound to
+ * @disk: any disk
+ *
+ * Context: vinteg_bind_lock is held.
+ * Return: the backing, or NULL if @disk is not one of this driver's or not
+ * bound.
+ */
+static struct vinteg_backing *vinteg_backing_of_disk(struct gendisk *disk)
+{
+	struct vinteg_backing *backing;
+
+	lockdep_assert_held(&vinteg_bind_lock);
+
+	list_for_each_entry(backing, &vinteg_bound, list)
+		if (backing->dev->disk == disk)
+			return backing;
+	return NULL;
+}
+
+/* Walks down from a file to the disk it is on, and on if that is ours. */
+static int vinteg_check_chain(struct vinteg_backing *backing)
+{
+	struct vinteg *dev = backing->dev;
+
+	while (backing) {
+		struct block_device *bdev = vinteg_lower_bdev(backing);
+
+		if (!bdev)
+			return 0;
+		if (bdev->bd_disk == dev->disk)
+			return -ELOOP;
+		backing = vinteg_backing_of_disk(bdev->bd_disk);
+	}
+	return 0;
+}
+
+static int vinteg_check_sharing(struct vinteg_backing *backing)
+{
+	struct vinteg_backing *other;
+
+	if (IS_SWAPFILE(backing->mapping->host))
+		return -EBUSY;
+	list_for_each_entry(other, &vinteg_bound, list)
+		if (other->mapping->host == backing->mapping->host &&
+		    !(other->read_only && backing->read_only))
+			return -EBUSY;
+	return 0;
+}
+
+/**
+ * vinteg_backing_open() - open and probe a backing file
+ * @dev: device that it is meant for
+ * @path: path, resolved in the caller's mount namespace with the caller's
+ *	credentials
+ * @read_only: open it for reading only
+ *
+ * Context: process; sleeps; takes vinteg_bind_lock.
+ * Return: the backing, or an ERR_PTR(): what opening the path gave, -EISDIR
+ * or -ENOTBLK for what is neither a file nor a block device, -EBUSY for a
+ * file that is in use, -ELOOP for a chain that closes.
+ */
+struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
+					   const char *path, bool read_only)
+{
+	struct vinteg_backing *backing = kzalloc_obj(struct vinteg_backing);
+	struct block_device *bdev;
+	int err;
+
+	if (!backing)
+		return ERR_PTR(-ENOMEM);
+	INIT_LIST_HEAD(&backing->list);
+	backing->dev = dev;
+	backing->read_only = read_only;
+
+	err = vinteg_open_files(backing, path);
+	if (err)
+		goto out_close;
+
+	mutex_lock(&vinteg_bind_lock);
+	err = vinteg_check_chain(backing) ?: vinteg_check_sharing(backing);
+	if (!err)
+		list_add(&backing->list, &vinteg_bound);
+	mutex_unlock(&vinteg_bind_lock);
+	if (err)
+		goto out_close;
+
+	backing->size = vinteg_backing_size(backing);
+	backing->folio_size = mapping_max_folio_size(backing->mapping);
+	bdev = vinteg_is_bdev(backing) ? vinteg_file_bdev(backing->io) : NULL;
+	backing->block_size = bdev ? bdev_physical_block_size(bdev) :
+		i_blocksize(backing->mapping->host);
+	backing->stable_writes = bdev ? bdev_stable_writes(bdev) :
+		backing->mapping->host->i_sb->s_iflags & SB_I_STABLE_WRITES;
+	/* blkdev_fallocate() has only this to offer. */
+	backing->can_discard = backing->io->f_op->fallocate &&
+		(!bdev || bdev_write_zeroes_sectors(bdev));
+	vinteg_probe_direct_io(backing);
+	vinteg_probe_sync(backing);
+	return backing;
+
+out_close:
+	vinteg_backing_close(backing);
+	return ERR_PTR(err);
+}
+
+/**
+ * vinteg_backing_close() - close a backing file
+ * @backing: what vinteg_backing_open() returned
+ *
+ * When this returns, the lower file system can be unmounted.
+ *
+ * Context: process; sleeps; takes vinteg_bind_lock.
+ */
+void vinteg_backing_close(struct vinteg_backing *backing)
+{
+	mutex_lock(&vinteg_bind_lock);
+	list_del(&backing->list);
+	mutex_unlock(&vinteg_bind_lock);
+
+	if (backing->sync)
+		__fput_sync(backing->sync);
+	if (backing->bdev_claim)
+		vinteg_bdev_release(backing->bdev_claim, backing->read_only,
+				    backing);
+	if (backing->io)
+		__fput_sync(backing->io);
+	kfree(backing);
+}
+
+/* Whole words only: "nobarrier" is not "barrier". */
+static bool vinteg_has_option(const char *options, const char *name)
+{
+	size_t len = strlen(name);
+	const char *p = options;
+
+	while ((p = strstr(p, name))) {
+		if ((p == options || p[-1] == ',') &&
+		    (!p[len] || p[len] == ','))
+			return true;
+		p += len;
+	}
+	return false;
+}
+
+static const char *vinteg_lying_option(struct vinteg_backing *backing)
+{
+	static const char * const types[] = { "ext4", "ext3", "ext2", "btrfs",
+					      "f2fs", "overlay" };
+	static const char * const options[] = { "nobarrier", "barrier=0",
+						"fsync_mode=nobarrier",
+						"volatile" };
+	struct super_block *sb = file_inode(backing->io)->i_sb;
+	struct seq_file m = { .size = PAGE_SIZE, .file = backing->io };
+	const char *found = NULL;
+	int i;
+
+	if (match_string(types, ARRAY_SIZE(types), sb->s_type->name) < 0 ||
+	    !sb->s_op->show_options)
+		return NULL;
+	m.buf = kzalloc(m.size, GFP_KERNEL);
+	if (!m.buf)
+		return NULL;
+	mutex_init(&m.lock);
+	if (!sb->s_op->show_options(&m, sb->s_root)) {
+		m.buf[min(m.count, m.size - 1)] = 0;
+		for (i = 0; i < ARRAY_SIZE(options) && !found; i++)
+			if (vinteg_has_option(m.buf, options[i]))
+				found = options[i];
+	}
+	kfree(m.buf);
+	return found;
+}
+
+/**
+ * vinteg_backing_lies() - does the file system acknowledge syncs falsely?
+ * @backing: the file
+ *
+ * Context: process; sleeps.
+ * Return: what tells so, for the log, or NULL.
+ */
+const char *vinteg_backing_lies(struct vinteg_backing *backing)
+{
+	if (backing->io->f_op->fsync == noop_fsync)
+		return "its sync does nothing";
+	return vinteg_lying_option(backing);
+}
+
+/**
+ * vinteg_backing_touch() - bring mtime, ctime and i_version up to date
+ * @backing: the file
+ * @wait: wait for a frozen file system
+ *
+ * Context: process; sleeps.
+ * Return: false if the file system is frozen and @wait was not set.
+ */
+bool vinteg_backing_touch(struct vinteg_backing *backing, bool wait)
+{
+	struct super_block *sb = file_inode(backing->sync)->i_sb;
+
+	/* Of a device node nobody reads it. */
+	if (vinteg_is_bdev(backing))
+		return true;
+	if (wait)
+		sb_start_write(sb);
+	else if (!sb_start_write_trylock(sb))
+		return false;
+	file_update_time(backing->sync);
+	sb_end_write(sb);
+	return true;
+}

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What happens to a device while it exists: a file is bound and unbound, its
+ * size taken over, the policy switched.  All of it runs under the control
+ * mutex; what needs the disk to be closed holds a claim as well.
+ */
+#include <linux/capability.h>
+#include <linux/kobject.h>
+#include <linux/pagemap.h>
+
+#include "vinteg.h"
+
+static int vinteg_apply_limits(struct vinteg *dev,
+			       struct vinteg_backing *backing,
+			       unsigned int block_size)
+{
+	struct vinteg_limits lim = {
+		.logical_block_size	= block_size,
+		.physical_block_size	= block_size,
+		.dma_alignment		= SECTOR_SIZE - 1,
+		.max_hw_sectors		= VINTEG_MAX_SECTORS,
+		.max_segments		= VINTEG_MAX_SEGMENTS,
+	};
+
+	if (backing) {
+		lim.physical_block_size = max(block_size, backing->block_size);
+		lim.dma_alignment = max(lim.dma_alignment,
+					backing->dio_mem_align ?
+					backing->dio_mem_align - 1 : 0);
+		lim.stable_writes = backing->stable_writes;
+	}
+	if (backing && !backing->read_only) {
+		lim.max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
+		if (backing->can_discard) {
+			lim.max_discard_sectors = UINT_MAX >> SECTOR_SHIFT;
+			lim.discard_granularity = lim.physical_block_size;
+		}
+	}
+	return vinteg_set_limits(dev->disk->queue, &lim);
+}
+
+static sector_t vinteg_capacity(struct vinteg_backing *backing,
+				unsigned int block_size)
+{
+	return round_down(backing->size, block_size) >> SECTOR_SHIFT;
+}
+
+/*
+ * Capacity, diskseq, read-only flag, partitions, and at last the one event
+ * that tells udev of it all.  The events that these send by themselves come
+ * too early and are held back.
+ */
+static void vinteg_announce(struct vinteg *dev, sector_t capacity,
+			    bool read_only)
+{
+	struct device *d = disk_to_dev(dev->disk);
+	void *opened;
+
+	dev_set_uevent_suppress(d, 1);
+	vinteg_media_changed(dev->disk);
+	set_capacity(dev->disk, capacity);
+	set_disk_ro(dev->disk, read_only);
+	dev_set_uevent_suppress(d, 0);
+
+	if (capacity) {
+		/* The next open scans; it must be one that knows the block size. */
+		set_bit(GD_NEED_PART_SCAN, &dev->disk->state);
+		vinteg_unclaim(dev);
+		opened = vinteg_bdev_claim(disk_devt(dev->disk), true, NULL);
+		if (!IS_ERR(opened))
+			vinteg_bdev_release(opened, true, NULL);
+	} else {
+		mutex_lock(&dev->disk->open_mutex);
+		bdev_disk_changed(dev->disk, false);
+		mutex_unlock(&dev->disk->open_mutex);
+		vinteg_unclaim(dev);
+	}
+	kobject_uevent(&d->kobj, KOBJ_CHANGE);
+}
+
+static void vinteg_set_backing(struct vinteg *dev,
+			       struct vinteg_backing *backing,
+			       const struct vinteg_policy *policy)
+{
+	unsigned int memflags = vinteg_freeze_queue(dev->disk->queue);
+
+	spin_lock(&dev->backing_lock);
+	dev->backing = backing;
+	spin_unlock(&dev->backing_lock);
+	dev->policy = policy;
+	vinteg_unfreeze_queue(dev->disk->queue, memflags);
+}
+
+static int vinteg_start_workers(struct vinteg *dev)
+{
+	const unsigned int flags = WQ_UNBOUND | WQ_MEM_RECLAIM;
+	const char *name = dev->disk->disk_name;
+	int nr = min_t(u64, WQ_MAX_ACTIVE, (u64)dev->tag_set.nr_hw_queues *
+		       dev->tag_set.queue_depth);
+
+	dev->read_wq = alloc_workqueue("%s-read", flags, nr, name);
+	if (!dev->read_wq)
+		return -ENOMEM;
+	/* One more than there are writes, for the upkeep. */
+	dev->write_wq = alloc_workqueue("%s-write", flags,
+					min(nr + 1, WQ_MAX_ACTIVE), name);
+	if (!dev->write_wq)
+		goto out_read;
+	dev->sync_wq = alloc_workqueue("%s-sync", flags, 1, name);
+	if (!dev->sync_wq)
+		goto out_write;
+	return 0;
+
+out_write:
+	destroy_workqueue(dev->write_wq);
+out_read:
+	destroy_workqueue(dev->read_wq);
+	return -ENOMEM;
+}
+
+static void vinteg_stop_workers(struct vinteg *dev)
+{
+	destroy_workqueue(dev->sync_wq);
+	destroy_workqueue(dev->write_wq);
+	destroy_workqueue(dev->read_wq);
+}
+
+/* Can @backing do what @policy needs, with blocks of @block_size? */
+static int vinteg_check_policy(struct vinteg *dev,
+			       struct vinteg_backing *backing,
+			       const struct vinteg_policy *policy,
+			       unsigned int block_size)
+{
+	if (!vinteg_policy_needs_direct(policy))
+		return 0;
+	if (!backing->dio_align) {
+		vinteg_err(dev, "policy %s needs direct I/O, which the backing file can't do\n",
+			   policy->name);
+		return -EOPNOTSUPP;
+	}
+	if (block_size < backing->dio_align) {
+		vinteg_err(dev, "policy %s needs a logical_block_size of at least %u\n",
+			   policy->name, backing->dio_align);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void vinteg_warn_of_lies(struct vinteg *dev,
+				struct vinteg_backing *backing,
+				const struct vinteg_policy *policy)
+{
+	const char *why = vinteg_backing_lies(backing);
+
+	if (why && !backing->read_only && policy->durable != VINTEG_DURABLE_NEVER)
+		vinteg_warn(dev, "the file system below acknowledges syncs without making data durable: %s\n",
+			    why);
+}
+
+static int vinteg_bind_checked(struct vinteg *dev,
+			       struct vinteg_backing *backing)
+{
+	const struct vinteg_policy *policy = dev->policy;
+	unsigned int block_size = dev->logical_block_size ?:
+		max(backing->dio_align, (unsigned int)SECTOR_SIZE);
+	int err;
+
+	if (dev->gone)
+		return -ENODEV;
+	if (dev->backing) {
+		vinteg_err(dev, "already bound, reset it first\n");
+		return -EBUSY;
+	}
+	if (backing->size < block_size) {
+		vinteg_err(dev, "the file is smaller than a block of %u bytes\n",
+			   block_size);
+		return -EINVAL;
+	}
+
+	if (vinteg_policy_needs_direct(policy) && !backing->dio_align &&
+	    !dev->policy_asked) {
+		policy = &vinteg_policies[VINTEG_WRITETHROUGH];
+		vinteg_warn(dev, "no direct I/O on the backing file, falls back to %s\n",
+			    policy->name);
+	}
+	err = vinteg_check_policy(dev, backing, policy, block_size);
+	if (err)
+		return err;
+
+	/* An error that nobody has been told of yet would be told to us. */
+	if (!backing->read_only) {
+		err = vfs_fsync(backing->sync, 0);
+		if (err) {
+			vinteg_err(dev, "the backing file can't be synced (%d)\n",
+				   err);
+			return err;
+		}
+	}
+	backing->wb_since = filemap_sample_wb_err(backing->mapping);
+
+	err = vinteg_start_workers(dev);
+	if (err)
+		return err;
+	err = vinteg_apply_limits(dev, backing, block_size);
+	if (err) {
+		vinteg_stop_workers(dev);
+		return err;
+	}
+	vinteg_warn_of_lies(dev, backing, policy);
+	vinteg_set_backing(dev, backing, policy);
+	vinteg_announce(dev, vinteg_capacity(backing, block_size),
+			backing->read_only);
+	return 0;
+}
+
+static int vinteg_bind(struct vinteg *dev, void *arg)
+{
+	struct vinteg_backing *backing = arg;
+	int err = vinteg_bind_checked(dev, backing);
+
+	if (err) {
+		vinteg_backing_close(backing);
+		vinteg_unclaim(dev);
+	}
+	return err;
+}
+
+/**
+ * vinteg_bind_path() - bind a file to a device
+ * @dev: the device
+ * @path: resolved in the caller's mount namespace, with its credentials
+ *
+ * Context: process; sleeps.
+ * Return: 0 or a negative errno: -EBUSY if the disk is open, being changed or
+ * bound; else see vinteg_backing_open(); -EINVAL for a file that is too
+ * small, -EOPNOTSUPP if a policy that was asked for needs direct I/O and the
+ * file can't; -EINTR if killed.
+ */
+int vinteg_bind_path(struct vinteg *dev, const char *path)
+{
+	struct vinteg_backing *backing;
+	int err = vinteg_claim(dev);
+
+	if (err)
+		return err;
+	backing = vinteg_backing_open(dev, path, READ_ONCE(dev->read_only));
+	if (IS_ERR(backing)) {
+		vinteg_unclaim(dev);
+		err = PTR_ERR(backing);
+		vinteg_err(dev, "can't bind %s: %s (%d)\n", path,
+			   err == -EISDIR || err == -ENOTBLK ?
+			   "neither a regular file nor a block device" :
+			   err == -ELOOP ? "it is on this device itself" :
+			   err == -EBUSY ? "it is in use" :
+			   err == -ENOENT ? "no such file" :
+			   "can't be opened", err);
+		return err;
+	}
+	return vinteg_control(dev, vinteg_bind, backing);
+}
+
+/**
+ * vinteg_unbind() - sync and close the file, if there is one
+ * @dev: the device; its control mutex is held, and nobody can have it open
+ *
+ * Context: process; sleeps.
+ * Return: 0, or the errno of the sync; the file is unbound all the same.
+ */
+int vinteg_unbind(struct vinteg *dev)
+{
+	struct vinteg_backing *backing = dev->backing;
+	int err;
+
+	lockdep_assert_held(&dev->control);
+
+	if (!backing)
+		return 0;
+	err = vinteg_sync_all(dev);
+	cancel_delayed_work_sync(&dev->upkeep);
+	if (test_bit(VINTEG_MTIME, &dev->flags))
+		vinteg_backing_touch(backing, true);
+	vinteg_set_backing(dev, NULL, dev->policy);
+	vinteg_stop_workers(dev);
+	vinteg_backing_close(backing);
+	dev->flags = 0;
+	return err;
+}
+
+static int vinteg_do_reset(struct vinteg *dev, void *arg)
+{
+	bool was_bound = dev->backing;
+	int err = vinteg_unbind(dev);
+
+	if (err)
+		vinteg_err(dev, "the last sync of the backing file failed (%d)\n",
+			   err);
+	dev->policy = &vinteg_policies[VINTEG_DEF_POLICY];
+	dev->policy_asked = false;
+	dev->read_only = VINTEG_DEF_READ_ONLY;
+	dev->logical_block_size = VINTEG_DEF_BLOCK_SIZE;
+	dev->flags = 0;
+	dev->error = 0;
+	vinteg_stats_clear(dev->stats);
+	if (was_bound) {
+		vinteg_apply_limits(dev, NULL, SECTOR_SIZE);
+		vinteg_announce(dev, 0, false);
+	} else {
+		vinteg_unclaim(dev);
+	}
+	return err;
+}
+
+/**
+ * vinteg_reset() - unbind, and back to the defaults
+ * @dev: the device
+ *
+ * Context: process; sleeps.
+ * Return: 0; -EBUSY if the disk is open or being changed; the errno of the
+ * last sync, with the file unbound all the same; -EINTR if killed, and the
+ * reset goes on.
+ */
+int vinteg_reset(struct vinteg *dev)
+{
+	int err = vinteg_claim(dev);
+
+	return err ?: vinteg_control(dev, vinteg_do_reset, NULL);
+}
+
+static int vinteg_do_rescan(struct vinteg *dev, void *arg)
+{
+	struct vinteg_backing *backing = dev->backing;
+	unsigned int block_size = queue_logical_block_size(dev->disk->queue);
+	loff_t size;
+
+	if (!backing) {
+		vinteg_err(dev, "nothing bound, nothing to rescan\n");
+		return -ENODEV;
+	}
+	size = vinteg_backing_size(backing);
+	if (size < block_size) {
+		vinteg_err(dev, "the file has become smaller than a block\n");
+		return -EINVAL;
+	}
+	backing->size = size;
+	set_capacity_and_notify(dev->disk, vinteg_capacity(backing, block_size));
+	return 0;
+}
+
+/**
+ * vinteg_rescan() - take over a changed file size
+ * @dev: the device
+ *
+ * Context: process; sleeps.
+ * Return: 0, -ENODEV if nothing is bound, -EINVAL if the file has become too
+ * small, -EINTR if killed.
+ */
+int vinteg_rescan(struct vinteg *dev)
+{
+	return vinteg_control(dev, vinteg_do_rescan, NULL);
+}
+
+static int vinteg_do_switch(struct vinteg *dev, void *arg)
+{
+	const struct vinteg_policy *policy = arg;
+	struct vinteg_backing *backing = dev->backing;
+	unsigned int memflags;
+	int err;
+
+	if (dev->gone)
+		return -ENODEV;
+	if (!backing) {
+		dev->policy = policy;
+		dev->policy_asked = true;
+		clear_bit(VINTEG_OVERRIDE, &dev->flags);
+		return 0;
+	}
+	err = READ_ONCE(dev->error);
+	if (err) {
+		vinteg_err(dev, "policy not switched: writeback_error is set (%d)\n",
+			   err);
+		return err;
+	}
+	err = vinteg_check_policy(dev, backing, policy,
+				  queue_logical_block_size(dev->disk->queue));
+	if (err)
+		return err;
+
+	/* Most of it while I/O flows, so that the queue is frozen shortly. */
+	err = vinteg_sync_all(dev);
+	if (err)
+		return err;
+	memflags = vinteg_freeze_queue(dev->disk->queue);
+	err = vinteg_sync_all(dev);
+	/* A sync of somebody else may have failed in between. */
+	if (!err)
+		err = READ_ONCE(dev->error);
+	if (!err) {
+		dev->policy = policy;
+		dev->policy_asked = true;
+		clear_bit(VINTEG_OVERRIDE, &dev->flags);
+	}
+	vinteg_unfreeze_queue(dev->disk->queue, memflags);
+	if (!err)
+		vinteg_warn_of_lies(dev, backing, policy);
+	return err;
+}
+
+/**
+ * vinteg_switch_policy() - switch the cache policy, live
+ * @dev: the device
+ * @policy: the new row, which may be the current one
+ *
+ * When this returns 0, all that was acknowledged before meets @policy.
+ *
+ * Context: process; sleeps.
+ * Return: 0; -EOPNOTSUPP or -EINVAL if the file can't do @policy; the sticky
+ * error or that of the sync, with the old policy still in force; -EINTR if
+ * killed, and the switch goes on.
+ */
+int vinteg_switch_policy(struct vinteg *dev, const struct vinteg_policy *policy)
+{
+	return vinteg_control(dev, vinteg_do_switch, (void *)policy);
+}
+
+static int vinteg_do_set_read_only(struct vinteg *dev, void *arg)
+{
+	if (dev->backing) {
+		vinteg_err(dev, "read_only can't change while a file is bound\n");
+		return -EBUSY;
+	}
+	dev->read_only = arg;
+	return 0;
+}
+
+/**
+ * vinteg_set_read_only() - how the next file will be bound
+ * @dev: the device
+ * @read_only: open the file for reading only
+ *
+ * Context: process; sleeps.
+ * Return: 0, -EBUSY while a file is bound, -EINTR if killed.
+ */
+int vinteg_set_read_only(struct vinteg *dev, bool read_only)
+{
+	return vinteg_control(dev, vinteg_do_set_read_only,
+			      read_only ? dev : NULL);
+}
+
+static int vinteg_do_set_block_size(struct vinteg *dev, void *arg)
+{
+	if (dev->backing) {
+		vinteg_err(dev, "logical_block_size can't change while a file is bound\n");
+		return -EBUSY;
+	}
+	dev->logical_block_size = (unsigned long)arg;
+	return 0;
+}
+
+/**
+ * vinteg_set_block_size() - the logical block size of the next bind
+ * @dev: the device
+ * @size: bytes: a power of 2 from 512 to 4096, or 0 for the smallest that
+ *	direct I/O on the file allows
+ *
+ * Context: process; sleeps.
+ * Return: 0, -EINVAL, -EBUSY while a file is bound, -EINTR if killed.
+ */
+int vinteg_set_block_size(struct vinteg *dev, unsigned int size)
+{
+	if (size && (size < SECTOR_SIZE || size > SZ_4K ||
+		     !is_power_of_2(size))) {
+		vinteg_err(dev, "logical_block_size %u is not 0, 512, 1024, 2048 or 4096\n",
+			   size);
+		return -EINVAL;
+	}
+	return vinteg_control(dev, vinteg_do_set_block_size,
+			      (void *)(unsigned long)size);
+}
+
+static int vinteg_do_clear_error(struct vinteg *dev, void *arg)
+{
+	vinteg_clear_error(dev);
+	return 0;
+}
+
+/**
+ * vinteg_forgive() - clear the sticky error
+ * @dev: the device
+ *
+ * Context: process; sleeps.
+ * Return: 0, or -EINTR if killed.
+ */
+int vinteg_forgive(struct vinteg *dev)
+{
+	return vinteg_control(dev, vinteg_do_clear_error, NULL);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The driver is written to the newest kernel's interfaces.  This file brings
+ * older ones up to them, and is the only one that knows kernel versions.
+ * Each shim names the upstream commit that made it necessary.
+ */
+#ifndef VINTEG_COMPAT_H
+#define VINTEG_COMPAT_H
+
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/device/class.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/version.h>
+
+/* What changes in the queue limits when a file is bound. */
+struct vinteg_limits {
+	unsigned int logical_block_size;
+	unsigned int physical_block_size;
+	unsigned int dma_alignment;
+	unsigned int discard_granularity;
+	unsigned int max_discard_sectors;
+	unsigned int max_write_zeroes_sectors;
+	unsigned int max_hw_sectors;
+	unsigned short max_segments;
+	bool stable_writes;
+};
+
+/* "slab: Introduce kmalloc_obj() and family" */
+#ifndef kzalloc_obj
+#define kzalloc_obj(type)	kzalloc(sizeof(type), GFP_KERNEL)
+#endif
+
+/* "block: remove BLK_MQ_F_SHOULD_MERGE" */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#define VINTEG_MQ_FLAGS \
+	(BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_STACKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT)
+#else
+#define VINTEG_MQ_FLAGS (BLK_MQ_F_STACKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT)
+#endif
+
+/* "block: force noio scope in blk_mq_freeze_queue" */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+static inline unsigned int vinteg_freeze_queue(struct request_queue *q)
+{
+	unsigned int memflags = memalloc_noio_save();
+
+	blk_mq_freeze_queue(q);
+	return memflags;
+}
+
+static inline void vinteg_unfreeze_queue(struct request_queue *q,
+					 unsigned int memflags)
+{
+	blk_mq_unfreeze_queue(q);
+	memalloc_noio_restore(memflags);
+}
+#else
+#define vinteg_freeze_queue	blk_mq_freeze_queue
+#define vinteg_unfreeze_queue	blk_mq_unfreeze_queue
+#endif
+
+/* "block: move cache control settings out of queue->flags" */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+static inline bool vinteg_write_cache_enabled(struct request_queue *q)
+{
+	return test_bit(QUEUE_FLAG_WC, &q->queue_flags);
+}
+
+static inline int vinteg_set_limits(struct request_queue *q,
+				    const struct vinteg_limits *lim)
+{
+	unsigned int memflags = vinteg_freeze_queue(q);
+
+	blk_queue_logical_block_size(q, lim->logical_block_size);
+	blk_queue_physical_block_size(q, lim->physical_block_size);
+	blk_queue_io_min(q, lim->physical_block_size);
+	blk_queue_dma_alignment(q, lim->dma_alignment);
+	blk_queue_max_hw_sectors(q, lim->max_hw_sectors);
+	blk_queue_max_segments(q, lim->max_segments);
+	blk_queue_max_discard_sectors(q, lim->max_discard_sectors);
+	q->limits.discard_granularity = lim->discard_granularity;
+	blk_queue_max_write_zeroes_sectors(q, lim->max_write_zeroes_sectors);
+	if (lim->stable_writes)
+		blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES, q);
+	else
+		blk_queue_flag_clear(QUEUE_FLAG_STABLE_WRITES, q);
+	vinteg_unfreeze_queue(q, memflags);
+	return 0;
+}
+
+static inline struct gendisk *vinteg_alloc_disk(struct blk_mq_tag_set *set,
+						void *queuedata)
+{
+	struct gendisk *disk = blk_mq_alloc_disk(set, queuedata);
+
+	if (IS_ERR(disk))
+		return disk;
+	blk_queue_write_cache(disk->queue, true, true);
+	blk_queue_flag_set(QUEUE_FLAG_NONROT, disk->queue);
+	return disk;
+}
+#else
+#define vinteg_write_cache_enabled	blk_queue_write_cache
+
+static inline int vinteg_set_limits(struct request_queue *q,
+				    const struct vinteg_limits *new)
+{
+	struct queue_limits lim = queue_limits_start_update(q);
+
+	lim.logical_block_size = new->logical_block_size;
+	lim.physical_block_size = new->physical_block_size;
+	lim.io_min = new->physical_block_size;
+	lim.dma_alignment = new->dma_alignment;
+	lim.max_hw_sectors = new->max_hw_sectors;
+	lim.max_segments = new->max_segments;
+	lim.max_hw_discard_sectors = new->max_discard_sectors;
+	lim.discard_granularity = new->discard_granularity;
+	lim.max_write_zeroes_sectors = new->max_write_zeroes_sectors;
+	lim.features &= ~BLK_FEAT_STABLE_WRITES;
+	if (new->stable_writes)
+		lim.features |= BLK_FEAT_STABLE_WRITES;
+	return queue_limits_commit_update_frozen(q, &lim);
+}
+
+static inline struct gendisk *vinteg_alloc_disk(struct blk_mq_tag_set *set,
+						void *queuedata)
+{
+	struct queue_limits lim = {
+		.features = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA,
+	};
+
+	return blk_mq_alloc_disk(set, &lim, queuedata);
+}
+#endif
+
+/* "block: make the numa_node of ->init_request signed" */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+#define VINTEG_NUMA_NODE	unsigned int
+#else
+#define VINTEG_NUMA_NODE	int
+#endif
+
+/* "block: pass a gendisk to ->open", "block: replace fmode_t ..." */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define VINTEG_OPEN_ARGS	struct block_device *bdev, fmode_t mode
+#define VINTEG_OPEN_DISK	(bdev->bd_disk)
+#else
+#define VINTEG_OPEN_ARGS	struct gendisk *disk, blk_mode_t mode
+#define VINTEG_OPEN_DISK	(disk)
+#endif
+
+/* "block: add bdev_file_open_by_dev()": here a claim is a struct file */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+static inline void *vinteg_bdev_claim(dev_t dev, bool read_only, void *holder)
+{
+	fmode_t mode = FMODE_READ | (read_only ? 0 : FMODE_WRITE);
+
+	return blkdev_get_by_dev(dev, mode | (holder ? FMODE_EXCL : 0),
+				 holder);
+}
+
+static inline void vinteg_bdev_release(void *claim, bool read_only,
+				       void *holder)
+{
+	fmode_t mode = FMODE_READ | (read_only ? 0 : FMODE_WRITE);
+
+	blkdev_put(claim, mode | (holder ? FMODE_EXCL : 0));
+}
+#else
+static inline void *vinteg_bdev_claim(dev_t dev, bool read_only, void *holder)
+{
+	return bdev_file_open_by_dev(dev, BLK_OPEN_READ |
+				     (read_only ? 0 : BLK_OPEN_WRITE),
+				     holder, NULL);
+}
+
+static inline void vinteg_bdev_release(void *claim, bool read_only,
+				       void *holder)
+{
+	__fput_sync(claim);
+}
+#endif
+
+/* "block: remove the event masks from disk_force_media_change" */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define vinteg_media_changed(disk) \
+	disk_force_media_change(disk, DISK_EVENT_MEDIA_CHANGE)
+#else
+#define vinteg_media_changed(disk)	disk_force_media_change(disk)
+#endif
+
+/* "driver core: class: remove module * from class_create()" and const */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define VINTEG_CLASS_CONST
+#else
+#define VINTEG_CLASS_CONST	const
+#endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define VINTEG_CLASS_ATTR_CONST
+#else
+#define VINTEG_CLASS_ATTR_CONST	const
+#endif
+
+/* "tracing/treewide: Remove second parameter of __assign_str()" */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define vinteg_assign_str(dst, src)	__assign_str(dst, src)
+#else
+#define vinteg_assign_str(dst, src)	__assign_str(dst)
+#endif
+
+/* "block: rename struct bvec_iter bi_bvec_done" */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+#define vinteg_bvec_offset(iter)	((iter)->bi_bvec_done)
+#else
+#define vinteg_bvec_offset(iter)	((iter)->bi_offset)
+#endif
+
+/* "block: Add a public bdev helper for nr of bvecs" (blk_rq_nr_bvec) */
+static inline unsigned int vinteg_rq_nr_bvec(struct request *rq)
+{
+	struct req_iterator iter;
+	struct bio_vec bv;
+	unsigned int nr = 0;
+
+	rq_for_each_bvec(bv, rq, iter)
+		nr++;
+	return nr;
+}
+
+#endif /* VINTEG_COMPAT_H */

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Moving a command's data between its request and the backing file.
+ */
+#include <linux/bio.h>
+#include <linux/blk-cgroup.h>
+#include <linux/bvec.h>
+#include <linux/falloc.h>
+#include <linux/ioprio.h>
+#include <linux/kthread.h>
+#include <linux/uio.h>
+
+#include "trace.h"
+#include "vinteg.h"
+
+static int vinteg_data_iter(struct vinteg *dev, struct vinteg_cmd *cmd,
+			    struct iov_iter *iter, unsigned int dir)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	unsigned int nr = vinteg_rq_nr_bvec(rq);
+	struct req_iterator rq_iter;
+	struct bio_vec *bvec, tmp;
+
+	if (rq->bio == rq->biotail) {
+		struct bio *bio = rq->bio;
+
+		/* A split bio starts in the middle of its vector. */
+		iov_iter_bvec(iter, dir,
+			      __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter),
+			      nr, blk_rq_bytes(rq));
+		iter->iov_offset = vinteg_bvec_offset(&bio->bi_iter);
+	} else {
+		/* Each bvec is at least one segment, so this can't happen. */
+		if (WARN_ON_ONCE(nr > VINTEG_MAX_SEGMENTS))
+			return -EIO;
+		bvec = mempool_alloc(&dev->bvecs, GFP_NOIO);
+		cmd->bvec = bvec;
+		rq_for_each_bvec(tmp, rq, rq_iter)
+			*bvec++ = tmp;
+		iov_iter_bvec(iter, dir, cmd->bvec, nr, blk_rq_bytes(rq));
+	}
+	iov_iter_advance(iter, cmd->done);
+	return 0;
+}
+
+static void vinteg_io_finish(struct vinteg_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+	bool native = cmd->iocb.ki_flags & IOCB_DSYNC;
+	long ret = cmd->result;
+
+	if (cmd->plan.call == VINTEG_CALL_WRITE)
+		kiocb_end_write(&cmd->iocb);
+	if (cmd->bvec) {
+		mempool_free(cmd->bvec, &dev->bvecs);
+		cmd->bvec = NULL;
+	}
+
+	if (ret > 0) {
+		cmd->done += ret;
+		if (cmd->done < blk_rq_bytes(rq))
+			/* Cut short: the rest tells why. */
+			vinteg_cmd_queue(cmd);
+		else
+			vinteg_cmd_data_done(cmd, 0, native && !cmd->fell_back);
+		return;
+	}
+	/*
+	 * No progress at all is an error, and the remainder of a short
+	 * transfer need not be aligned as direct I/O wants it.
+	 */
+	if (!ret || (ret == -EINVAL && cmd->done))
+		ret = -EIO;
+	if (native) {
+		/*
+		 * Its own data, or the sync that came with it?  Do them one
+		 * after the other to find out; see vinteg_cmd_synced().
+		 */
+		cmd->redo = true;
+		cmd->done = 0;
+		vinteg_cmd_queue(cmd);
+		return;
+	}
+	vinteg_cmd_data_done(cmd, ret, false);
+}
+
+static void vinteg_io_put(struct vinteg_cmd *cmd)
+{
+	if (refcount_dec_and_test(&cmd->refs))
+		vinteg_io_finish(cmd);
+}
+
+/* May run in interrupt context, and before the submission has returned. */
+static void vinteg_io_complete(struct kiocb *iocb, long ret)
+{
+	struct vinteg_cmd *cmd = container_of(iocb, struct vinteg_cmd, iocb);
+
+	cmd->result = ret;
+	vinteg_io_put(cmd);
+}
+
+static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
+{
+	const struct file_operations *fop = cmd->iocb.ki_filp->f_op;
+	int dirtied = current->nr_dirtied;
+	ssize_t ret;
+
+	if (cmd->plan.call == VINTEG_CALL_READ)
+		return fop->read_iter(&cmd->iocb, iter);
+
+	/*
+	 * Several file systems do a direct write through the page cache
+	 * without telling.  The pages that this task has dirtied tell.
+	 */
+	current->nr_dirtied = 0;
+	ret = fop->write_iter(&cmd->iocb, iter);
+	if (cmd->plan.direct && ret != -EIOCBQUEUED && current->nr_dirtied &&
+	    !cmd->fell_back) {
+		struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+
+		cmd->fell_back = true;
+		vinteg_count(dev, VINTEG_STAT_DIRECT_FALLBACKS);
+	}
+	current->nr_dirtied += dirtied;
+	return ret;
+}
+
+static void vinteg_data_rw(struct vinteg_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+	struct vinteg_backing *backing = dev->backing;
+	bool write = cmd->plan.call == VINTEG_CALL_WRITE;
+	loff_t pos = vinteg_request_pos(rq) + cmd->done;
+	size_t len = blk_rq_bytes(rq) - cmd->done;
+	struct cgroup_subsys_state *css;
+	struct iov_iter iter;
+	ssize_t ret;
+
+	ret = vinteg_data_iter(dev, cmd, &iter, write ? ITER_SOURCE : ITER_DEST);
+	if (ret) {
+		vinteg_cmd_data_done(cmd, ret, false);
+		return;
+	}
+
+	cmd->iocb.ki_filp = backing->io;
+	cmd->iocb.ki_pos = pos;
+	cmd->iocb.ki_ioprio = req_get_ioprio(rq);
+	cmd->iocb.ki_flags = 0;
+	cmd->iocb.ki_complete = NULL;
+	cmd->iocb.private = NULL;
+	if (cmd->plan.direct) {
+		cmd->iocb.ki_flags = IOCB_DIRECT;
+		cmd->iocb.ki_complete = vinteg_io_complete;
+		if (write && cmd->plan.durable && backing->native_dsync &&
+		    !cmd->redo)
+			cmd->iocb.ki_flags |= IOCB_DSYNC;
+	}
+	trace_vinteg_issue(rq, cmd->plan.call, pos, len, cmd->plan.direct,
+			   cmd->plan.durable, cmd->iocb.ki_flags & IOCB_DSYNC);
+
+	refcount_set(&cmd->refs, 2);
+	if (write)
+		kiocb_start_write(&cmd->iocb);
+	css = bio_blkcg_css(rq->bio);
+	kthread_associate_blkcg(css);
+	ret = vinteg_io_issue(cmd, &iter);
+	kthread_associate_blkcg(NULL);
+
+	if (ret != -EIOCBQUEUED)
+		vinteg_io_complete(&cmd->iocb, ret);
+	vinteg_io_put(cmd);
+}
+
+/* For files that can't zero a range by themselves. */
+static int vinteg_data_write_zeroes(struct vinteg_cmd *cmd, loff_t pos,
+				    loff_t len)
+{
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+	struct file *file = dev->backing->io;
+	struct bio_vec bvec[16];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bvec); i++)
+		bvec_set_page(&bvec[i], ZERO_PAGE(0), PAGE_SIZE, 0);
+
+	while (len) {
+		struct kiocb iocb = {
+			.ki_filp	= file,
+			.ki_pos		= pos,
+			.ki_flags	= cmd->plan.direct ? IOCB_DIRECT : 0,
+		};
+		struct iov_iter iter;
+		ssize_t ret;
+
+		iov_iter_bvec(&iter, ITER_SOURCE, bvec, ARRAY_SIZE(bvec),
+			      min_t(loff_t, len, ARRAY_SIZE(bvec) * PAGE_SIZE));
+		kiocb_start_write(&iocb);
+		ret = file->f_op->write_iter(&iocb, &iter);
+		kiocb_end_write(&iocb);
+		if (ret <= 0)
+			return ret ?: -EIO;
+		pos += ret;
+		len -= ret;
+	}
+	return 0;
+}
+
+static void vinteg_data_fallocate(struct vinteg_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+	bool zero = cmd->plan.call == VINTEG_CALL_ZERO;
+	loff_t pos = vinteg_request_pos(rq);
+	loff_t len = blk_rq_bytes(rq);
+	int mode = FALLOC_FL_KEEP_SIZE;
+	int ret;
+
+	/* Whoever forbids unmapping wants the blocks to stay allocated. */
+	if (zero && (rq->cmd_flags & REQ_NOUNMAP))
+		mode |= FALLOC_FL_ZERO_RANGE;
+	else
+		mode |= FALLOC_FL_PUNCH_HOLE;
+	trace_vinteg_issue(rq, cmd->plan.call, pos, len, false,
+			   cmd->plan.durable, false);
+
+	/* vfs_fallocate(), not ->fallocate(): it honours a frozen file system. */
+	ret = vfs_fallocate(dev->backing->io, mode, pos, len);
+	if (ret == -EOPNOTSUPP && zero)
+		ret = vinteg_data_write_zeroes(cmd, pos, len);
+	vinteg_cmd_data_done(cmd, ret, false);
+}
+
+/**
+ * vinteg_data_start() - move the data of a command
+ * @cmd: the command; holds its range if it needs one
+ *
+ * Ends in vinteg_cmd_data_done(), now or from the completion of the I/O.
+ *
+ * Context: a worker of the device, between vinteg_worker_begin() and
+ * vinteg_worker_end().  Sleeps.
+ */
+void vinteg_data_start(struct vinteg_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+	loff_t end = vinteg_request_pos(rq) + blk_rq_bytes(rq);
+
+	/* The file was truncated: neither zeroes nor growth are an answer. */
+	if (end > vinteg_backing_size(dev->backing)) {
+		vinteg_err(dev, "I/O beyond the end of the backing file\n");
+		vinteg_cmd_data_done(cmd, -EIO, false);
+		return;
+	}
+
+	switch (cmd->plan.call) {
+	case VINTEG_CALL_READ:
+		vinteg_data_rw(cmd);
+		break;
+	case VINTEG_CALL_WRITE:
+		if (!cmd->done && !cmd->redo)
+			vinteg_count(dev, cmd->plan.direct ?
+				     VINTEG_STAT_DIRECT_WRITES :
+				     VINTEG_STAT_BUFFERED_WRITES);
+		vinteg_data_rw(cmd);
+		break;
+	default:
+		vinteg_data_fallocate(cmd);
+		break;
+	}
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A device's life from hot_add to hot_remove.
+ */
+#include <linux/cpumask.h>
+#include <linux/idr.h>
+#include <linux/module.h>
+
+#include "vinteg.h"
+
+/* Numbers; an entry is NULL while its device is being removed. */
+static DEFINE_IDR(vinteg_devices);
+static DEFINE_MUTEX(vinteg_devices_lock);
+
+static int vinteg_open(VINTEG_OPEN_ARGS)
+{
+	struct vinteg *dev = VINTEG_OPEN_DISK->private_data;
+
+	lockdep_assert_held(&dev->disk->open_mutex);
+	return dev->claimed ? -EBUSY : 0;
+}
+
+static const struct block_device_operations vinteg_fops = {
+	.owner	= THIS_MODULE,
+	.open	= vinteg_open,
+};
+
+/**
+ * vinteg_claim() - keep everybody from opening the disk
+ * @dev: the device
+ *
+ * Context: process; sleeps; takes the disk's open_mutex.
+ * Return: 0, -EBUSY if it is open or claimed, -EINTR if killed.
+ */
+int vinteg_claim(struct vinteg *dev)
+{
+	struct gendisk *disk = dev->disk;
+	int err = 0;
+
+	if (mutex_lock_killable(&disk->open_mutex))
+		return -EINTR;
+	if (dev->claimed || disk_openers(disk))
+		err = -EBUSY;
+	else
+		dev->claimed = true;
+	mutex_unlock(&disk->open_mutex);
+	if (err)
+		vinteg_err(dev, "busy: open or being changed\n");
+	return err;
+}
+
+/**
+ * vinteg_unclaim() - let the disk be opened again
+ * @dev: a claimed device
+ *
+ * Context: process; sleeps; takes the disk's open_mutex.
+ */
+void vinteg_unclaim(struct vinteg *dev)
+{
+	mutex_lock(&dev->disk->open_mutex);
+	dev->claimed = false;
+	mutex_unlock(&dev->disk->open_mutex);
+}
+
+static void vinteg_free(struct kref *ref)
+{
+	struct vinteg *dev = container_of(ref, struct vinteg, ref);
+
+	put_disk(dev->disk);
+	blk_mq_free_tag_set(&dev->tag_set);
+	mempool_exit(&dev->bvecs);
+	free_percpu(dev->stats);
+	mutex_destroy(&dev->control);
+	kfree(dev);
+}
+
+/**
+ * vinteg_get() - hold a device
+ * @dev: the device
+ *
+ * Context: any.
+ */
+void vinteg_get(struct vinteg *dev)
+{
+	kref_get(&dev->ref);
+}
+
+/**
+ * vinteg_put() - let go of a device, and free it with the last reference
+ * @dev: the device
+ *
+ * Context: process; sleeps.
+ */
+void vinteg_put(struct vinteg *dev)
+{
+	kref_put(&dev->ref, vinteg_free);
+}
+
+static int vinteg_alloc_tags(struct vinteg *dev)
+{
+	struct blk_mq_tag_set *set = &dev->tag_set;
+
+	set->ops = &vinteg_mq_ops;
+	set->nr_hw_queues = vinteg_nr_hw_queues ?: num_online_cpus();
+	set->queue_depth = vinteg_hw_queue_depth;
+	set->numa_node = NUMA_NO_NODE;
+	set->cmd_size = sizeof(struct vinteg_cmd);
+	set->flags = VINTEG_MQ_FLAGS;
+	return blk_mq_alloc_tag_set(set);
+}
+
+static struct vinteg *vinteg_alloc(void)
+{
+	struct vinteg *dev = kzalloc_obj(struct vinteg);
+	int err = -ENOMEM;
+
+	if (!dev)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&dev->ref);
+	mutex_init(&dev->control);
+	spin_lock_init(&dev->backing_lock);
+	vinteg_range_init(&dev->ranges);
+	vinteg_sync_init(dev);
+	dev->policy = &vinteg_policies[VINTEG_DEF_POLICY];
+	dev->read_only = VINTEG_DEF_READ_ONLY;
+	dev->logical_block_size = VINTEG_DEF_BLOCK_SIZE;
+
+	dev->stats = alloc_percpu(struct vinteg_stats);
+	if (!dev->stats)
+		goto out_free;
+	err = mempool_init_kmalloc_pool(&dev->bvecs, 2, VINTEG_MAX_SEGMENTS *
+					sizeof(struct bio_vec));
+	if (err)
+		goto out_stats;
+	err = vinteg_alloc_tags(dev);
+	if (err)
+		goto out_bvecs;
+	dev->disk = vinteg_alloc_disk(&dev->tag_set, dev);
+	if (IS_ERR(dev->disk)) {
+		err = PTR_ERR(dev->disk);
+		goto out_tags;
+	}
+	INIT_DELAYED_WORK(&dev->upkeep, vinteg_upkeep);
+	dev->disk->fops = &vinteg_fops;
+	dev->disk->private_data = dev;
+	return dev;
+
+out_tags:
+	blk_mq_free_tag_set(&dev->tag_set);
+out_bvecs:
+	mempool_exit(&dev->bvecs);
+out_stats:
+	free_percpu(dev->stats);
+out_free:
+	mutex_destroy(&dev->control);
+	kfree(dev);
+	return ERR_PTR(err);
+}
+
+/**
+ * vinteg_add() - create an empty device
+ *
+ * Context: process; sleeps.
+ * Return: its number, or a negative errno.
+ */
+int vinteg_add(void)
+{
+	struct vinteg *dev = vinteg_alloc();
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+
+	mutex_lock(&vinteg_devices_lock);
+	err = idr_alloc(&vinteg_devices, NULL, 0, 0, GFP_KERNEL);
+	mutex_unlock(&vinteg_devices_lock);
+	if (err < 0)
+		goto out_put;
+	dev->index = err;
+	snprintf(dev->disk->disk_name, DISK_NAME_LEN, "vinteg%d", dev->index);
+
+	err = device_add_disk(NULL, dev->disk, vinteg_disk_groups);
+	if (err)
+		goto out_number;
+
+	mutex_lock(&vinteg_devices_lock);
+	idr_replace(&vinteg_devices, dev, dev->index);
+	mutex_unlock(&vinteg_devices_lock);
+	return dev->index;
+
+out_number:
+	mutex_lock(&vinteg_devices_lock);
+	idr_remove(&vinteg_devices, dev->index);
+	mutex_unlock(&vinteg_devices_lock);
+out_put:
+	vinteg_put(dev);
+	return err;
+}
+
+static int vinteg_finish(struct vinteg *dev, void *arg)
+{
+	int err;
+
+	dev->gone = true;
+	err = vinteg_unbind(dev);
+	if (err)
+		vinteg_err(dev, "the last sync of the backing file failed (%d)\n",
+			   err);
+	return 0;
+}
+
+/* Without any lock: del_gendisk() waits for those who use the attributes. */
+static void vinteg_remove(struct vinteg *dev)
+{
+	del_gendisk(dev->disk);
+	vinteg_control(dev, vinteg_finish, NULL);
+
+	mutex_lock(&vinteg_devices_lock);
+	idr_remove(&vinteg_devices, dev->index);
+	mutex_unlock(&vinteg_devices_lock);
+	vinteg_put(dev);
+}
+
+/**
+ * vinteg_hot_remove() - sync and remove a device
+ * @index: its number
+ *
+ * Context: process; sleeps.
+ * Return: 0, -ENODEV if there is no such device, -EBUSY if it is open or
+ * being changed, -EINTR if killed before it was claimed.
+ */
+int vinteg_hot_remove(int index)
+{
+	struct vinteg *dev;
+	int err = -ENODEV;
+
+	mutex_lock(&vinteg_devices_lock);
+	dev = idr_find(&vinteg_devices, index);
+	if (dev)
+		err = vinteg_claim(dev);
+	if (!err)
+		idr_replace(&vinteg_devices, NULL, index);
+	mutex_unlock(&vinteg_devices_lock);
+	if (err)
+		return err;
+
+	vinteg_remove(dev);
+	return 0;
+}
+
+/**
+ * vinteg_find() - a device by its number
+ * @index: the number
+ *
+ * Context: module init, before anybody else can remove a device.
+ * Return: the device or NULL.
+ */
+struct vinteg *vinteg_find(int index)
+{
+	struct vinteg *dev;
+
+	mutex_lock(&vinteg_devices_lock);
+	dev = idr_find(&vinteg_devices, index);
+	mutex_unlock(&vinteg_devices_lock);
+	return dev;
+}
+
+/**
+ * vinteg_remove_all() - at module unload, when nothing can be added any more
+ *
+ * Context: process; sleeps.
+ */
+void vinteg_remove_all(void)
+{
+	struct vinteg *dev;
+	int index;
+
+	idr_for_each_entry(&vinteg_devices, dev, index)
+		vinteg_remove(dev);
+	idr_destroy(&vinteg_devices);
+}

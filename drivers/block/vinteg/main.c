@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Module parameters, /sys/class/vinteg-control, init and exit.
+ */
+#define pr_fmt(fmt) "vinteg: " fmt
+
+#include <linux/device/class.h>
+#include <linux/kstrtox.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/stringify.h>
+#include <linux/sysfs.h>
+
+#include "vinteg.h"
+
+#define VINTEG_MAX_PARAMS	256
+
+#ifdef MODULE
+#define VINTEG_BUILT_IN		false
+#else
+#define VINTEG_BUILT_IN		true
+#endif
+
+static unsigned int num_devices = VINTEG_DEF_NUM_DEVICES;
+module_param(num_devices, uint, 0444);
+MODULE_PARM_DESC(num_devices, "Devices to create at least (default: "
+		 __stringify(VINTEG_DEF_NUM_DEVICES) ")");
+
+static char *backing_file[VINTEG_MAX_PARAMS];
+static unsigned int nr_backing_file;
+module_param_array(backing_file, charp, &nr_backing_file, 0444);
+MODULE_PARM_DESC(backing_file, "Files to bind, the first to vinteg0 and so on; no commas in their names (default: none)");
+
+static char *cache_policy[VINTEG_MAX_PARAMS];
+static unsigned int nr_cache_policy;
+module_param_array(cache_policy, charp, &nr_cache_policy, 0444);
+MODULE_PARM_DESC(cache_policy, "Cache policies of these files (default: none)");
+
+static bool read_only[VINTEG_MAX_PARAMS];
+static unsigned int nr_read_only;
+module_param_array(read_only, bool, &nr_read_only, 0444);
+MODULE_PARM_DESC(read_only, "Bind these files for reading only (default: "
+		 __stringify(VINTEG_DEF_READ_ONLY) ")");
+
+static unsigned int logical_block_size[VINTEG_MAX_PARAMS];
+static unsigned int nr_logical_block_size;
+module_param_array(logical_block_size, uint, &nr_logical_block_size, 0444);
+MODULE_PARM_DESC(logical_block_size, "Logical block sizes of these files in bytes, 0 for the smallest possible (default: "
+		 __stringify(VINTEG_DEF_BLOCK_SIZE) ")");
+
+unsigned int vinteg_nr_hw_queues = VINTEG_DEF_NR_HW_QUEUES;
+module_param_named(nr_hw_queues, vinteg_nr_hw_queues, uint, 0444);
+MODULE_PARM_DESC(nr_hw_queues, "Hardware queues of a device, 0 for one per CPU (default: "
+		 __stringify(VINTEG_DEF_NR_HW_QUEUES) ")");
+
+unsigned int vinteg_hw_queue_depth = VINTEG_DEF_QUEUE_DEPTH;
+module_param_named(hw_queue_depth, vinteg_hw_queue_depth, uint, 0444);
+MODULE_PARM_DESC(hw_queue_depth, "Requests in flight per hardware queue (default: "
+		 __stringify(VINTEG_DEF_QUEUE_DEPTH) ")");
+
+static ssize_t hot_add_show(VINTEG_CLASS_CONST struct class *class,
+			    VINTEG_CLASS_ATTR_CONST struct class_attribute *attr,
+			    char *buf)
+{
+	int index;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	index = vinteg_add();
+	return index < 0 ? index : sysfs_emit(buf, "%d\n", index);
+}
+
+/* Reading has an effect, so not for everybody. */
+static VINTEG_CLASS_ATTR_CONST struct class_attribute class_attr_hot_add =
+	__ATTR(hot_add, 0400, hot_add_show, NULL);
+
+static ssize_t hot_remove_store(VINTEG_CLASS_CONST struct class *class,
+				VINTEG_CLASS_ATTR_CONST struct class_attribute *attr,
+				const char *buf, size_t count)
+{
+	int index, err;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (strlen(buf) != count || kstrtoint(buf, 10, &index) || index < 0) {
+		pr_err_ratelimited("hot_remove takes the number of a device\n");
+		return -EINVAL;
+	}
+	err = vinteg_hot_remove(index);
+	if (err == -ENODEV)
+		pr_err_ratelimited("hot_remove: there is no vinteg%d\n", index);
+	return err ?: count;
+}
+static VINTEG_CLASS_ATTR_CONST CLASS_ATTR_WO(hot_remove);
+
+static struct attribute *vinteg_control_class_attrs[] = {
+	(struct attribute *)&class_attr_hot_add.attr,
+	(struct attribute *)&class_attr_hot_remove.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(vinteg_control_class);
+
+static struct class vinteg_control_class = {
+	.name		= "vinteg-control",
+	.class_groups	= vinteg_control_class_groups,
+};
+
+static int __init vinteg_check_params(void)
+{
+	if (vinteg_nr_hw_queues > VINTEG_MAX_NR_HW_QUEUES) {
+		pr_err("nr_hw_queues=%u is more than %d\n", vinteg_nr_hw_queues,
+		       VINTEG_MAX_NR_HW_QUEUES);
+		return -EINVAL;
+	}
+	if (!vinteg_hw_queue_depth ||
+	    vinteg_hw_queue_depth > VINTEG_MAX_QUEUE_DEPTH) {
+		pr_err("hw_queue_depth=%u is not from 1 to %d\n",
+		       vinteg_hw_queue_depth, VINTEG_MAX_QUEUE_DEPTH);
+		return -EINVAL;
+	}
+	if (nr_cache_policy > nr_backing_file) {
+		pr_err("more values for cache_policy than for backing_file\n");
+		return -EINVAL;
+	}
+	if (nr_read_only > nr_backing_file) {
+		pr_err("more values for read_only than for backing_file\n");
+		return -EINVAL;
+	}
+	if (nr_logical_block_size > nr_backing_file) {
+		pr_err("more values for logical_block_size than for backing_file\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* What was asked for on the modprobe line, for one device. */
+static int __init vinteg_apply_params(unsigned int index)
+{
+	struct vinteg *dev = vinteg_find(index);
+	const struct vinteg_policy *policy;
+	int err = 0;
+
+	if (index < nr_cache_policy) {
+		policy = vinteg_policy_find(cache_policy[index]);
+		if (!policy) {
+			pr_err("unknown cache_policy \"%s\"\n",
+			       cache_policy[index]);
+			return -EINVAL;
+		}
+		err = vinteg_switch_policy(dev, policy);
+	}
+	if (!err && index < nr_read_only)
+		err = vinteg_set_read_only(dev, read_only[index]);
+	if (!err && index < nr_logical_block_size)
+		err = vinteg_set_block_size(dev, logical_block_size[index]);
+	if (!err && index < nr_backing_file)
+		err = vinteg_bind_path(dev, backing_file[index]);
+	return err;
+}
+
+static int __init vinteg_init(void)
+{
+	unsigned int i;
+	int err;
+
+	err = vinteg_check_params();
+	if (err)
+		return err;
+	if (VINTEG_BUILT_IN && nr_backing_file) {
+		/* No file system is mounted yet. */
+		pr_info("backing_file not bound at boot\n");
+		nr_backing_file = 0;
+	}
+	err = vinteg_control_init();
+	if (err)
+		return err;
+	for (i = 0; i < max(num_devices, nr_backing_file); i++) {
+		err = vinteg_add();
+		if (err < 0)
+			goto out_devices;
+	}
+	for (i = 0; i < nr_backing_file; i++) {
+		err = vinteg_apply_params(i);
+		if (err)
+			goto out_devices;
+	}
+	/* Last, so that the numbers above are those of the parameters. */
+	err = class_register(&vinteg_control_class);
+	if (err)
+		goto out_devices;
+	return 0;
+
+out_devices:
+	vinteg_remove_all();
+	vinteg_control_exit();
+	return err;
+}
+
+static void __exit vinteg_exit(void)
+{
+	/* First, so that no device comes or goes any more. */
+	class_unregister(&vinteg_control_class);
+	vinteg_remove_all();
+	vinteg_control_exit();
+}
+
+module_init(vinteg_init);
+module_exit(vinteg_exit);
+
+MODULE_DESCRIPTION("File-backed disks with honest durability");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A request's way: queue_rq makes a plan from the policy in force, a worker
+ * moves the data, a grouped sync makes it durable if the plan says so, and
+ * the request completes.
+ */
+#include <linux/blk-mq.h>
+
+#include "trace.h"
+#include "vinteg.h"
+
+static blk_status_t vinteg_status(int error)
+{
+	switch (error) {
+	case -EDQUOT:
+		return BLK_STS_NOSPC;
+	/* Not to be taken for "try again later", which nobody would. */
+	case -ENOMEM:
+	case -EAGAIN:
+		return BLK_STS_IOERR;
+	default:
+		return errno_to_blk_status(error);
+	}
+}
+
+static void vinteg_cmd_end(struct vinteg_cmd *cmd, int error)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+
+	/* Pairs with the order of steps in vinteg_fail_durability(). */
+	if (!error && cmd->plan.promise)
+		error = READ_ONCE(dev->error);
+	if (error)
+		vinteg_count(dev, VINTEG_STAT_ERRORS);
+	trace_vinteg_complete(rq, error);
+	blk_mq_end_request(rq, vinteg_status(error));
+}
+
+static void vinteg_cmd_synced(struct vinteg_sync_waiter *waiter, int error)
+{
+	struct vinteg_cmd *cmd = container_of(waiter, struct vinteg_cmd, sync);
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+
+	/*
+	 * A durable write failed in one step.  If its data could not be
+	 * written on its own either, that is the whole story.  Else it was
+	 * the disk that could not be synced, and what that lost can't be told
+	 * unless the disk has nothing to lose.
+	 */
+	if (cmd->redo && !cmd->error && !error &&
+	    dev->backing->volatile_cache) {
+		error = -EIO;
+		vinteg_fail_durability(dev, error, "durable write");
+	}
+	vinteg_cmd_end(cmd, cmd->error ?: error);
+}
+
+static void vinteg_cmd_sync(struct vinteg_cmd *cmd, loff_t start, loff_t end)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+
+	cmd->sync.start = start;
+	cmd->sync.end = end;
+	cmd->sync.done = vinteg_cmd_synced;
+	vinteg_sync_add(vinteg_of_request(rq), &cmd->sync);
+}
+
+/**
+ * vinteg_cmd_data_done() - go on when the data of a command has been moved
+ * @cmd: the command
+ * @error: 0 or a negative errno
+ * @durable: the file has made the data durable already
+ *
+ * Context: any.
+ */
+void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+	loff_t pos = vinteg_request_pos(rq);
+
+	if (cmd->range_held)
+		vinteg_range_unlock(&dev->ranges, &cmd->range);
+	if (cmd->plan.call != VINTEG_CALL_READ)
+		vinteg_note_write(dev, durable);
+
+	cmd->error = error;
+	if (!cmd->redo &&
+	    (error || durable || !cmd->plan.durable)) {
+		vinteg_cmd_end(cmd, error);
+		return;
+	}
+	vinteg_cmd_sync(cmd, pos, pos + blk_rq_bytes(rq) - 1);
+}
+
+/**
+ * vinteg_cmd_queue() - let a worker take the next step of a command
+ * @cmd: the command
+ *
+ * Context: any.  @cmd may complete before this returns.
+ */
+void vinteg_cmd_queue(struct vinteg_cmd *cmd)
+{
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+
+	/* Reads have workers of their own: they never wait behind writes. */
+	queue_work(cmd->plan.call == VINTEG_CALL_READ ? dev->read_wq :
+		   dev->write_wq, &cmd->work);
+}
+
+static void vinteg_cmd_granted(struct vinteg_range *range)
+{
+	vinteg_cmd_queue(container_of(range, struct vinteg_cmd, range));
+}
+
+static void vinteg_cmd_work(struct work_struct *work)
+{
+	struct vinteg_cmd *cmd = container_of(work, struct vinteg_cmd, work);
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+	unsigned int pf = vinteg_worker_begin();
+
+	if (cmd->range_wanted && !cmd->range_held) {
+		cmd->range_held = true;
+		if (!vinteg_range_lock(&dev->ranges, &cmd->range))
+			goto out;
+	}
+	vinteg_data_start(cmd);
+out:
+	vinteg_worker_end(pf);
+}
+
+/*
+ * Direct I/O marks its bios: block/fops.c and iomap set REQ_SYNC and REQ_IDLE
+ * on writes.  So do jbd2 and the xfs log, with REQ_META.  Bios of a merged
+ * request may differ.
+ */
+static enum vinteg_issuer vinteg_request_issuer(struct request *rq)
+{
+	const blk_opf_t mark = REQ_SYNC | REQ_IDLE;
+	bool direct = false, cached = false;
+	struct bio *bio;
+
+	__rq_for_each_bio(bio, rq) {
+		if ((bio->bi_opf & (mark | REQ_META)) == mark)
+			direct = true;
+		else
+			cached = true;
+	}
+	if (direct && cached)
+		return VINTEG_ISSUER_MIXED;
+	return direct ? VINTEG_ISSUER_DIRECT : VINTEG_ISSUER_CACHED;
+}
+
+static void vinteg_count_request(struct vinteg *dev, struct request *rq,
+				 const struct vinteg_plan *plan)
+{
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		vinteg_count(dev, VINTEG_STAT_READS);
+		break;
+	case REQ_OP_WRITE:
+		vinteg_count(dev, VINTEG_STAT_WRITES);
+		if (rq->cmd_flags & REQ_FUA)
+			vinteg_count(dev, VINTEG_STAT_FUA_WRITES);
+		break;
+	case REQ_OP_FLUSH:
+		vinteg_count(dev, VINTEG_STAT_FLUSHES);
+		if (plan->ignored)
+			vinteg_count(dev, VINTEG_STAT_IGNORED_FLUSHES);
+		break;
+	case REQ_OP_DISCARD:
+		vinteg_count(dev, VINTEG_STAT_DISCARDS);
+		break;
+	case REQ_OP_WRITE_ZEROES:
+		vinteg_count(dev, VINTEG_STAT_WRITE_ZEROES);
+		break;
+	default:
+		break;
+	}
+	if (plan->durable)
+		vinteg_count(dev, VINTEG_STAT_DSYNC_WRITES);
+}
+
+static void vinteg_plan_range(struct vinteg *dev, struct request *rq,
+			      struct vinteg_cmd *cmd)
+{
+	size_t folio = dev->backing->folio_size;
+	loff_t pos = vinteg_request_pos(rq);
+	loff_t end = pos + blk_rq_bytes(rq);
+
+	if (!cmd->plan.direct)
+		cmd->range.kind = VINTEG_RANGE_CACHED;
+	else if (PAGE_ALIGNED(pos) && PAGE_ALIGNED(end))
+		cmd->range.kind = VINTEG_RANGE_DIRECT;
+	else
+		cmd->range.kind = VINTEG_RANGE_ALONE;
+	cmd->range.start = round_down(pos, folio);
+	cmd->range.last = round_up(end, folio) - 1;
+	cmd->range.granted = vinteg_cmd_granted;
+}
+
+static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
+				    const struct blk_mq_queue_data *bd)
+{
+	struct request *rq = bd->rq;
+	struct vinteg_cmd *cmd = blk_mq_rq_to_pdu(rq);
+	struct vinteg *dev = hctx->queue->queuedata;
+	const struct vinteg_policy *policy = dev->policy;
+	int error;
+
+	blk_mq_start_request(rq);
+	trace_vinteg_queue(rq, policy);
+
+	cmd->plan = vinteg_make_plan(policy, rq->cmd_flags,
+				     vinteg_request_issuer(rq),
+				     vinteg_override(dev));
+	cmd->redo = false;
+	cmd->done = 0;
+	cmd->error = 0;
+	cmd->range_held = false;
+	cmd->range_wanted = false;
+	cmd->fell_back = false;
+	vinteg_count_request(dev, rq, &cmd->plan);
+
+	/* The disk has no capacity then, so this is at most a FLUSH. */
+	if (!dev->backing) {
+		vinteg_cmd_end(cmd, cmd->plan.promise ? 0 : -EIO);
+		return BLK_STS_OK;
+	}
+
+	error = READ_ONCE(dev->error);
+	if (error && cmd->plan.promise) {
+		vinteg_cmd_end(cmd, error);
+		return BLK_STS_OK;
+	}
+
+	switch (cmd->plan.call) {
+	case VINTEG_CALL_UNKNOWN:
+		vinteg_cmd_end(cmd, -EOPNOTSUPP);
+		break;
+	case VINTEG_CALL_NONE:
+		vinteg_cmd_end(cmd, 0);
+		break;
+	case VINTEG_CALL_SYNC:
+		trace_vinteg_issue(rq, VINTEG_CALL_SYNC, 0, LLONG_MAX, false,
+				   true, false);
+		vinteg_cmd_sync(cmd, 0, LLONG_MAX);
+		break;
+	case VINTEG_CALL_READ:
+		vinteg_cmd_queue(cmd);
+		break;
+	case VINTEG_CALL_WRITE:
+	case VINTEG_CALL_DISCARD:
+	case VINTEG_CALL_ZERO:
+		/*
+		 * What the file can't do directly for its alignment goes
+		 * through the page cache.  Under a policy that needs direct
+		 * I/O, bind has seen to it that there is no such request.
+		 */
+		if (cmd->plan.direct &&
+		    (!dev->backing->dio_align ||
+		     !IS_ALIGNED(vinteg_request_pos(rq) | blk_rq_bytes(rq),
+				 dev->backing->dio_align)))
+			cmd->plan.direct = false;
+		/* Nothing to keep apart if all goes through the page cache. */
+		cmd->range_wanted = policy->path != VINTEG_PATH_CACHED;
+		if (cmd->range_wanted)
+			vinteg_plan_range(dev, rq, cmd);
+		vinteg_cmd_queue(cmd);
+		break;
+	}
+	return BLK_STS_OK;
+}
+
+static int vinteg_init_request(struct blk_mq_tag_set *set, struct request *rq,
+			       unsigned int hctx_idx,
+			       VINTEG_NUMA_NODE numa_node)
+{
+	struct vinteg_cmd *cmd = blk_mq_rq_to_pdu(rq);
+
+	INIT_WORK(&cmd->work, vinteg_cmd_work);
+	cmd->bvec = NULL;
+	return 0;
+}
+
+const struct blk_mq_ops vinteg_mq_ops = {
+	.queue_rq	= vinteg_queue_rq,
+	.init_request	= vinteg_init_request,
+};

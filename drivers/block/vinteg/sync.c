@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Syncs of the backing file, and what is known about its durability.
+ *
+ * There is at most one sync under way for a device; all who ask meanwhile are
+ * served by the next one.  That makes one sync of many durable writes, and it
+ * makes errors unambiguous: the kernel reports an error of writeback to one
+ * sync only and marks the lost pages clean, so of two syncs that run side by
+ * side the wrong one may succeed.
+ *
+ * The first failure sticks: until the operator clears it, nothing is
+ * acknowledged as durable any more.
+ */
+#include <linux/completion.h>
+#include <linux/errseq.h>
+#include <linux/pagemap.h>
+
+#include "trace.h"
+#include "vinteg.h"
+
+/* Writes the ranges back side by side, then syncs once for all of them. */
+static int vinteg_sync_ranges_at_once(struct vinteg_backing *backing,
+				      struct list_head *batch)
+{
+	struct vinteg_sync_waiter *waiter;
+	int error, first_error = 0;
+
+	list_for_each_entry(waiter, batch, entry) {
+		error = filemap_fdatawrite_range(backing->mapping,
+						 waiter->start, waiter->end);
+		first_error = first_error ?: error;
+	}
+	list_for_each_entry(waiter, batch, entry) {
+		error = filemap_fdatawait_range_keep_errors(backing->mapping,
+							    waiter->start,
+							    waiter->end);
+		first_error = first_error ?: error;
+	}
+	waiter = list_first_entry(batch, struct vinteg_sync_waiter, entry);
+	error = vfs_fsync_range(backing->sync, waiter->start, waiter->end, 1);
+	return first_error ?: error;
+}
+
+static int vinteg_sync_ranges(struct vinteg_backing *backing,
+			      struct list_head *batch)
+{
+	struct vinteg_sync_waiter *waiter;
+	int error, first_error = 0;
+
+	list_for_each_entry(waiter, batch, entry) {
+		error = vfs_fsync_range(backing->sync, waiter->start,
+					waiter->end, 1);
+		first_error = first_error ?: error;
+	}
+	return first_error;
+}
+
+static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
+{
+	struct vinteg_backing *backing = dev->backing;
+	struct vinteg_sync_waiter *waiter;
+	loff_t start = LLONG_MAX, end = 0;
+	unsigned int nr = 0;
+	bool all;
+	int error;
+
+	list_for_each_entry(waiter, batch, entry) {
+		start = min(start, waiter->start);
+		end = max(end, waiter->end);
+		nr++;
+	}
+	all = end == LLONG_MAX;
+
+	if (backing->read_only) {
+		error = 0;
+	} else if (all) {
+		clear_bit(VINTEG_UNSYNCED, &dev->flags);
+		error = vfs_fsync_range(backing->sync, 0, LLONG_MAX, 1);
+	} else if (backing->one_sync && nr > 1) {
+		error = vinteg_sync_ranges_at_once(backing, batch);
+	} else {
+		error = vinteg_sync_ranges(backing, batch);
+	}
+	/* Whoever was told, lost writeback is lost for this device too. */
+	if (!error)
+		error = errseq_check(&backing->mapping->wb_err,
+				     READ_ONCE(backing->wb_since));
+
+	vinteg_count(dev, VINTEG_STAT_BACKING_SYNCS);
+	trace_vinteg_sync(dev->disk, all ? 0 : start, end, nr, error);
+	if (error) {
+		set_bit(VINTEG_UNSYNCED, &dev->flags);
+		vinteg_fail_durability(dev, error, "sync");
+	}
+	return error;
+}
+
+static void vinteg_sync_work(struct work_struct *work)
+{
+	struct vinteg *dev = container_of(work, struct vinteg, syncer.work);
+	struct vinteg_syncer *syncer = &dev->syncer;
+	struct vinteg_sync_waiter *waiter, *tmp;
+	unsigned int pf = vinteg_worker_begin();
+	LIST_HEAD(batch);
+	int error;
+
+	for (;;) {
+		spin_lock_irq(&syncer->lock);
+		list_splice_init(&syncer->waiting, &batch);
+		syncer->running = !list_empty(&batch);
+		spin_unlock_irq(&syncer->lock);
+		if (list_empty(&batch))
+			break;
+
+		error = vinteg_sync_batch(dev, &batch);
+		list_for_each_entry_safe(waiter, tmp, &batch, entry) {
+			list_del(&waiter->entry);
+			waiter->done(waiter, error);
+		}
+	}
+	vinteg_worker_end(pf);
+}
+
+/**
+ * vinteg_sync_init() - prepare a device that has no file yet
+ * @dev: the device
+ *
+ * Context: any.
+ */
+void vinteg_sync_init(struct vinteg *dev)
+{
+	spin_lock_init(&dev->syncer.lock);
+	INIT_LIST_HEAD(&dev->syncer.waiting);
+	INIT_WORK(&dev->syncer.work, vinteg_sync_work);
+}
+
+/**
+ * vinteg_sync_add() - ask for a sync
+ * @dev: a bound device
+ * @waiter: what to sync and whom to tell; all but its link set
+ *
+ * All that was written to the file before this call is covered.
+ *
+ * Context: any; takes the syncer's lock.  @waiter may be done before this
+ * returns.
+ */
+void vinteg_sync_add(struct vinteg *dev, struct vinteg_sync_waiter *waiter)
+{
+	struct vinteg_syncer *syncer = &dev->syncer;
+	unsigned long flags;
+	bool start;
+
+	spin_lock_irqsave(&syncer->lock, flags);
+	list_add_tail(&waiter->entry, &syncer->waiting);
+	start = !syncer->running;
+	syncer->running = true;
+	spin_unlock_irqrestore(&syncer->lock, flags);
+
+	if (start)
+		queue_work(dev->sync_wq, &syncer->work);
+}
+
+struct vinteg_sync_caller {
+	struct vinteg_sync_waiter waiter;
+	struct completion completion;
+	int error;
+};
+
+static void vinteg_sync_caller_done(struct vinteg_sync_waiter *waiter,
+				    int error)
+{
+	struct vinteg_sync_caller *caller =
+		container_of(waiter, struct vinteg_sync_caller, waiter);
+
+	caller->error = error;
+	complete(&caller->completion);
+}
+
+/**
+ * vinteg_sync_all() - sync the whole file and wait
+ * @dev: a bound device
+ *
+ * Context: process; sleeps.  The queue may be frozen.
+ * Return: 0, or a negative errno that has also become the sticky error.
+ */
+int vinteg_sync_all(struct vinteg *dev)
+{
+	struct vinteg_sync_caller caller = {
+		.waiter = {
+			.start	= 0,
+			.end	= LLONG_MAX,
+			.done	= vinteg_sync_caller_done,
+		},
+	};
+
+	init_completion(&caller.completion);
+	vinteg_sync_add(dev, &caller.waiter);
+	wait_for_completion(&caller.completion);
+	return caller.error;
+}
+
+/**
+ * vinteg_fail_durability() - stop acknowledging anything as durable
+ * @dev: the device
+ * @error: negative errno
+ * @what: what failed, for the log
+ *
+ * Only the first error is kept.  It is set before any request that it
+ * concerns completes.
+ *
+ * Context: any.
+ */
+void vinteg_fail_durability(struct vinteg *dev, int error, const char *what)
+{
+	if (cmpxchg(&dev->error, 0, error))
+		return;
+	vinteg_warn(dev, "%s failed with %d: durable writes and flushes fail until 0 is written to writeback_error\n",
+		    what, error);
+}
+
+/**
+ * vinteg_clear_error() - acknowledge on the operator's word again
+ * @dev: the device; its control mutex is held
+ *
+ * Context: process.
+ */
+void vinteg_clear_error(struct vinteg *dev)
+{
+	struct vinteg_backing *backing = dev->backing;
+
+	lockdep_assert_held(&dev->control);
+
+	if (backing) {
+		/* What went wrong up to now is known and forgiven. */
+		int known = file_check_and_advance_wb_err(backing->sync);
+
+		if (known)
+			vinteg_info(dev, "forgetting error %d\n", known);
+		WRITE_ONCE(backing->wb_since,
+			   filemap_sample_wb_err(backing->mapping));
+	}
+	if (xchg(&dev->error, 0))
+		vinteg_info(dev, "writeback_error cleared\n");
+}
+
+static void vinteg_upkeep_soon(struct vinteg *dev)
+{
+	if (!test_bit(VINTEG_UPKEEP, &dev->flags) &&
+	    !test_and_set_bit(VINTEG_UPKEEP, &dev->flags))
+		/* A little less than the second that is documented. */
+		queue_delayed_work(dev->write_wq, &dev->upkeep, HZ * 9 / 10);
+}
+
+/**
+ * vinteg_upkeep() - what is to be done once a second after writes
+ * @work: the device's upkeep
+ *
+ * Brings the file's timestamps up to date, and looks whether
+ * queue/write_cache was overridden while nobody sends requests.
+ *
+ * Context: a worker of the device.  Does not wait for a frozen file system.
+ */
+void vinteg_upkeep(struct work_struct *work)
+{
+	struct vinteg *dev = container_of(work, struct vinteg, upkeep.work);
+	unsigned int pf = vinteg_worker_begin();
+
+	clear_bit(VINTEG_UPKEEP, &dev->flags);
+
+	if (test_and_clear_bit(VINTEG_MTIME, &dev->flags) &&
+	    !vinteg_backing_touch(dev->backing, false))
+		set_bit(VINTEG_MTIME, &dev->flags);
+
+	if (vinteg_override(dev) && test_bit(VINTEG_UNSYNCED, &dev->flags))
+		vinteg_sync_all(dev);
+
+	if (test_bit(VINTEG_MTIME, &dev->flags) ||
+	    test_bit(VINTEG_UNSYNCED, &dev->flags))
+		vinteg_upkeep_soon(dev);
+	vinteg_worker_end(pf);
+}
+
+/**
+ * vinteg_note_write() - remember that the file was changed
+ * @dev: the device
+ * @durable: the change is on stable storage already
+ *
+ * Context: any.  Called before the request completes.
+ */
+void vinteg_note_write(struct vinteg *dev, bool durable)
+{
+	if (!test_bit(VINTEG_MTIME, &dev->flags))
+		set_bit(VINTEG_MTIME, &dev->flags);
+	if (!durable && !test_bit(VINTEG_UNSYNCED, &dev->flags))
+		set_bit(VINTEG_UNSYNCED, &dev->flags);
+	vinteg_upkeep_soon(dev);
+}
+
+/**
+ * vinteg_override() - has queue/write_cache been overridden?
+ * @dev: a device
+ *
+ * Set to "write through", the block layer answers FLUSH and strips FUA before
+ * the driver sees them.  There is no callback, so this is asked with every
+ * request.  Once noticed it lasts until the next policy switch or reset: a
+ * bio stripped meanwhile may still wait somewhere when the setting is taken
+ * back.
+ *
+ * Context: any.
+ * Return: true if every write has to be durable.
+ */
+bool vinteg_override(struct vinteg *dev)
+{
+	if (test_bit(VINTEG_OVERRIDE, &dev->flags))
+		return true;
+	if (likely(vinteg_write_cache_enabled(dev->disk->queue)))
+		return false;
+	if (!test_and_set_bit(VINTEG_OVERRIDE, &dev->flags)) {
+		vinteg_info(dev, "queue/write_cache is \"write through\": every write is made durable until the next cache_policy write\n");
+		/* What has been acknowledged so far is synced at once. */
+		if (dev->backing)
+			mod_delayed_work(dev->write_wq, &dev->upkeep, 0);
+	}
+	return true;
+}

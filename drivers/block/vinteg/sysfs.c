@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Attributes of /sys/block/vintegN; see sysfs-block-vinteg.
+ */
+#include <linux/capability.h>
+#include <linux/device.h>
+#include <linux/file.h>
+#include <linux/kstrtox.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/string_helpers.h>
+#include <linux/sysfs.h>
+
+#include "vinteg.h"
+
+static struct vinteg *vinteg_of_device(struct device *d)
+{
+	return dev_to_disk(d)->private_data;
+}
+
+/* The mode of a file may have been changed; what it does has not. */
+static int vinteg_may_change(void)
+{
+	return capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
+}
+
+static struct file *vinteg_get_file(struct vinteg *dev)
+{
+	struct file *file = NULL;
+
+	spin_lock(&dev->backing_lock);
+	if (dev->backing)
+		file = get_file(dev->backing->io);
+	spin_unlock(&dev->backing_lock);
+	return file;
+}
+
+static ssize_t backing_file_show(struct device *d,
+				 struct device_attribute *attr, char *buf)
+{
+	struct file *file = vinteg_get_file(vinteg_of_device(d));
+	ssize_t ret = 0;
+	char *page, *path;
+	int len;
+
+	if (!file)
+		return sysfs_emit(buf, "\n");
+	page = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	if (!page) {
+		ret = -ENOMEM;
+		goto out_fput;
+	}
+	path = file_path(file, page, PAGE_SIZE);
+	if (IS_ERR(path)) {
+		ret = PTR_ERR(path);
+		goto out_free;
+	}
+	/* As in /proc/mounts. */
+	len = string_escape_str(path, buf, PAGE_SIZE - 1, ESCAPE_OCTAL,
+				" \t\n\\");
+	if (len >= PAGE_SIZE - 1) {
+		ret = -ENAMETOOLONG;
+		goto out_free;
+	}
+	buf[len++] = '\n';
+	ret = len;
+out_free:
+	kfree(page);
+out_fput:
+	fput(file);
+	return ret;
+}
+
+static ssize_t backing_file_store(struct device *d,
+				  struct device_attribute *attr,
+				  const char *buf, size_t count)
+{
+	struct vinteg *dev = vinteg_of_device(d);
+	size_t len = strnlen(buf, count);
+	char *path;
+	int err = vinteg_may_change();
+
+	if (err)
+		return err;
+	if (len < count) {
+		vinteg_err(dev, "backing_file contains a NUL byte\n");
+		return -EINVAL;
+	}
+	if (len && buf[len - 1] == '\n')
+		len--;
+	if (!len) {
+		vinteg_err(dev, "backing_file is empty\n");
+		return -EINVAL;
+	}
+	path = kmemdup_nul(buf, len, GFP_KERNEL);
+	if (!path)
+		return -ENOMEM;
+	err = vinteg_bind_path(dev, path);
+	kfree(path);
+	return err ?: count;
+}
+static DEVICE_ATTR_RW(backing_file);
+
+static ssize_t cache_policy_show(struct device *d,
+				 struct device_attribute *attr, char *buf)
+{
+	const struct vinteg_policy *policy =
+		READ_ONCE(vinteg_of_device(d)->policy);
+	int i, at = 0;
+
+	for (i = 0; i < VINTEG_NR_POLICIES; i++) {
+		bool current_one = policy == &vinteg_policies[i];
+
+		at += sysfs_emit_at(buf, at, current_one ? "%s[%s]" : "%s%s",
+				    i ? " " : "", vinteg_policies[i].name);
+	}
+	return at + sysfs_emit_at(buf, at, "\n");
+}
+
+static ssize_t cache_policy_store(struct device *d,
+				  struct device_attribute *attr,
+				  const char *buf, size_t count)
+{
+	struct vinteg *dev = vinteg_of_device(d);
+	const struct vinteg_policy *policy;
+	int err = vinteg_may_change();
+
+	if (err)
+		return err;
+	policy = strlen(buf) == count ? vinteg_policy_find(buf) : NULL;
+	if (!policy) {
+		vinteg_err(dev, "unknown cache_policy\n");
+		return -EINVAL;
+	}
+	err = vinteg_switch_policy(dev, policy);
+	return err ?: count;
+}
+static DEVICE_ATTR_RW(cache_policy);
+
+static ssize_t read_only_show(struct device *d, struct device_attribute *attr,
+			      char *buf)
+{
+	return sysfs_emit(buf, "%d\n", vinteg_of_device(d)->read_only);
+}
+
+static ssize_t read_only_store(struct device *d, struct device_attribute *attr,
+			       const char *buf, size_t count)
+{
+	struct vinteg *dev = vinteg_of_device(d);
+	int err = vinteg_may_change();
+	bool read_only;
+
+	if (err)
+		return err;
+	if (strlen(buf) != count || kstrtobool(buf, &read_only)) {
+		vinteg_err(dev, "read_only is neither 0 nor 1\n");
+		return -EINVAL;
+	}
+	err = vinteg_set_read_only(dev, read_only);
+	return err ?: count;
+}
+static DEVICE_ATTR_RW(read_only);
+
+static ssize_t logical_block_size_show(struct device *d,
+				       struct device_attribute *attr,
+				       char *buf)
+{
+	return sysfs_emit(buf, "%u\n", vinteg_of_device(d)->logical_block_size);
+}
+
+static ssize_t logical_block_size_store(struct device *d,
+					struct device_attribute *attr,
+					const char *buf, size_t count)
+{
+	struct vinteg *dev = vinteg_of_device(d);
+	int err = vinteg_may_change();
+	unsigned int size;
+
+	if (err)
+		return err;
+	if (strlen(buf) != count || kstrtouint(buf, 10, &size)) {
+		vinteg_err(dev, "logical_block_size is not a number\n");
+		return -EINVAL;
+	}
+	err = vinteg_set_block_size(dev, size);
+	return err ?: count;
+}
+static DEVICE_ATTR_RW(logical_block_size);
+
+static ssize_t vinteg_store_one(struct device *d, const char *name,
+				const char *only, int (*fn)(struct vinteg *dev),
+				const char *buf, size_t count)
+{
+	struct vinteg *dev = vinteg_of_device(d);
+	int err = vinteg_may_change();
+
+	if (err)
+		return err;
+	if (strlen(buf) != count || !sysfs_streq(buf, only)) {
+		vinteg_err(dev, "%s takes only %s\n", name, only);
+		return -EINVAL;
+	}
+	err = fn(dev);
+	return err ?: count;
+}
+
+static ssize_t rescan_store(struct device *d, struct device_attribute *attr,
+			    const char *buf, size_t count)
+{
+	return vinteg_store_one(d, "rescan", "1", vinteg_rescan, buf, count);
+}
+static DEVICE_ATTR_WO(rescan);
+
+static ssize_t reset_store(struct device *d, struct device_attribute *attr,
+			   const char *buf, size_t count)
+{
+	return vinteg_store_one(d, "reset", "1", vinteg_reset, buf, count);
+}
+static DEVICE_ATTR_WO(reset);
+
+static ssize_t writeback_error_show(struct device *d,
+				    struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", -READ_ONCE(vinteg_of_device(d)->error));
+}
+
+static ssize_t writeback_error_store(struct device *d,
+				     struct device_attribute *attr,
+				     const char *buf, size_t count)
+{
+	return vinteg_store_one(d, "writeback_error", "0", vinteg_forgive, buf,
+				count);
+}
+static DEVICE_ATTR_RW(writeback_error);
+
+static struct attribute *vinteg_attrs[] = {
+	&dev_attr_backing_file.attr,
+	&dev_attr_cache_policy.attr,
+	&dev_attr_read_only.attr,
+	&dev_attr_logical_block_size.attr,
+	&dev_attr_rescan.attr,
+	&dev_attr_reset.attr,
+	&dev_attr_writeback_error.attr,
+	NULL
+};
+
+static const struct attribute_group vinteg_group = {
+	.attrs = vinteg_attrs,
+};
+
+const struct attribute_group *vinteg_disk_groups[] = {
+	&vinteg_group,
+	&vinteg_stats_group,
+	NULL
+};

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vinteg: file-backed disks with honest durability.
+ *
+ * What lives where:
+ *
+ *   main.c     init and exit, module parameters, /sys/class/vinteg-control
+ *   device.c   a device from hot_add to hot_remove
+ *   control.c  running an operation for a sysfs writer who may be killed
+ *   bind.c     bind, unbind, rescan, policy switch
+ *   backing.c  what there is to know about the file: opening and probing it
+ *   policy.c   the table of cache policies; request -> plan
+ *   request.c  blk-mq: a request's way from queue_rq to its completion
+ *   data.c     a plan's data part: read, write, fallocate
+ *   range.c    keeping direct and page-cache writes to one folio apart
+ *   sync.c     grouped syncs, the sticky error, the write_cache override
+ *   stats.c, sysfs.c, trace.c
+ */
+#ifndef VINTEG_H
+#define VINTEG_H
+
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mempool.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "compat.h"
+#include "policy.h"
+#include "stats.h"
+
+#define VINTEG_DEF_NUM_DEVICES	1
+#define VINTEG_DEF_POLICY	VINTEG_NONE
+#define VINTEG_DEF_READ_ONLY	false
+#define VINTEG_DEF_BLOCK_SIZE	0
+#define VINTEG_DEF_NR_HW_QUEUES	0
+#define VINTEG_DEF_QUEUE_DEPTH	128
+
+#define VINTEG_MAX_NR_HW_QUEUES	1024
+#define VINTEG_MAX_QUEUE_DEPTH	4096
+#define VINTEG_MAX_SECTORS	(SZ_4M >> SECTOR_SHIFT)
+#define VINTEG_MAX_SEGMENTS	256
+
+struct vinteg;
+
+/*
+ * How a range of the file is being written; see range.c.
+ */
+enum vinteg_range_kind {
+	VINTEG_RANGE_DIRECT,	/* direct I/O on whole pages */
+	VINTEG_RANGE_CACHED,	/* through the page cache */
+	VINTEG_RANGE_ALONE,	/* direct I/O on a part of a page */
+};
+
+struct vinteg_range {
+	struct rb_node rb;
+	struct list_head waiting;
+	loff_t start;
+	loff_t last;
+	loff_t subtree_last;
+	enum vinteg_range_kind kind;
+	/* Called with no lock held, in the context of vinteg_range_unlock(). */
+	void (*granted)(struct vinteg_range *range);
+};
+
+struct vinteg_range_lock {
+	spinlock_t lock;	/* hardirq-safe; protects both members below */
+	struct rb_root_cached held;
+	struct list_head waiting;
+};
+
+/**
+ * struct vinteg_sync_waiter - one who waits for a sync of the backing file
+ * @entry: link in &struct vinteg_syncer.waiting
+ * @start: first byte that must be durable
+ * @end: last byte that must be durable, LLONG_MAX for all of the file
+ * @done: called once, in process context, with 0 or a negative errno
+ */
+struct vinteg_sync_waiter {
+	struct list_head entry;
+	loff_t start;
+	loff_t end;
+	void (*done)(struct vinteg_sync_waiter *waiter, int error);
+};
+
+struct vinteg_syncer {
+	spinlock_t lock;	/* hardirq-safe; protects both members below */
+	struct list_head waiting;
+	bool running;
+	struct work_struct work;
+};
+
+/**
+ * struct vinteg_backing - an opened backing file
+ * @io: struct file that all data goes through; never synced
+ * @sync: struct file that all syncs go through, so that an error of writeback
+ *	is reported to a sync and not stolen by a data write
+ * @bdev_claim: exclusive claim on a raw block device, else NULL
+ * @mapping: page cache of the file
+ * @list: link in the list of all bound files
+ * @dev: device that the file is, or is being, bound to
+ * @size: bytes, as of bind or the last rescan
+ * @dio_align: alignment in bytes that direct I/O needs, 0 if there is none
+ * @dio_mem_align: alignment in bytes that direct I/O needs of memory
+ * @block_size: bytes; writing less makes the file system read and modify
+ * @folio_size: bytes; the largest folio of the file's page cache
+ * @native_dsync: a direct write with IOCB_DSYNC is at least as cheap as a
+ *	write and a sync
+ * @one_sync: a sync of any one range covers the metadata and the disk cache
+ *	for all data that has been written back before
+ * @stable_writes: data must not change while it is being written
+ * @can_discard: ranges can be deallocated
+ * @volatile_cache: the disk below has a volatile cache
+ * @read_only: opened for reading only
+ * @wb_since: errors of writeback after this point break the promise
+ */
+struct vinteg_backing {
+	struct file *io;
+	struct file *sync;
+	void *bdev_claim;
+	struct address_space *mapping;
+	struct list_head list;
+	struct vinteg *dev;
+	loff_t size;
+	unsigned int dio_align;
+	unsigned int dio_mem_align;
+	unsigned int block_size;
+	size_t folio_size;
+	bool stable_writes;
+	bool can_discard;
+	bool native_dsync;
+	bool one_sync;
+	bool volatile_cache;
+	bool read_only;
+	errseq_t wb_since;
+};
+
+enum vinteg_flag {
+	VINTEG_OVERRIDE,	/* queue/write_cache was "write through" */
+	VINTEG_UNSYNCED,	/* written since the last sync of all */
+	VINTEG_MTIME,		/* written since the last update of mtime */
+	VINTEG_UPKEEP,		/* upkeep work is scheduled */
+};
+
+/**
+ * struct vinteg - a device
+ * @disk: the disk
+ * @tag_set: its blk-mq tags
+ * @ref: one for the disk's life, one for every operation under way
+ * @index: N of /dev/vintegN
+ * @control: serialises all that changes the device; sleeps
+ * @claimed: bind, reset or hot_remove is under way, nobody can open the disk;
+ *	protected by the disk's open_mutex
+ * @gone: the disk is being removed; protected by @control
+ * @policy: current row of the table; changes only with the queue frozen
+ * @policy_asked: somebody asked for @policy, it is not just the default
+ * @read_only: bind for reading only; protected by @control
+ * @logical_block_size: bytes, 0 for the smallest possible; protected by
+ *	@control
+ * @backing_lock: protects @backing against those who don't hold @control or
+ *	a request
+ * @backing: the bound file or NULL; changes only with the queue frozen
+ * @flags: bits of &enum vinteg_flag
+ * @error: the sticky error, 0 or a negative errno
+ * @ranges: writes in flight
+ * @syncer: those who wait for a sync
+ * @read_wq: workers for reads, while bound
+ * @write_wq: workers for all that changes data, while bound
+ * @sync_wq: worker of @syncer, while bound
+ * @upkeep: runs once a second while there is something to look after
+ * @bvecs: bio_vec arrays for requests of several bios
+ * @stats: counters
+ *
+ * Lock order: a claim (not a lock, never waited for), vinteg_bind_lock,
+ * @control, open_mutex of the disk, frozen queue, @backing_lock.
+ * No lock of these is held over del_gendisk().
+ */
+struct vinteg {
+	struct gendisk *disk;
+	struct blk_mq_tag_set tag_set;
+	struct kref ref;
+	int index;
+
+	struct mutex control;
+	bool claimed;
+	bool gone;
+
+	const struct vinteg_policy *policy;
+	bool policy_asked;
+	bool read_only;
+	unsigned int logical_block_size;
+
+	spinlock_t backing_lock;
+	struct vinteg_backing *backing;
+
+	unsigned long flags;
+	int error;
+	struct vinteg_range_lock ranges;
+	struct vinteg_syncer syncer;
+	struct workqueue_struct *read_wq;
+	struct workqueue_struct *write_wq;
+	struct workqueue_struct *sync_wq;
+	struct delayed_work upkeep;
+	mempool_t bvecs;
+	struct vinteg_stats __percpu *stats;
+};
+
+/**
+ * struct vinteg_cmd - driver's part of a request
+ * @iocb: the I/O under way
+ * @work: runs the next step
+ * @plan: what to do, from the policy in force when the request arrived
+ * @redo: a durable write failed in one step; now data and sync are separate
+ * @range: held while data of the file changes
+ * @range_wanted: @range has to be held to change data
+ * @range_held: @range is held, or will be when its granted() is called
+ * @fell_back: the file system did a direct write through the page cache
+ * @sync: membership in a grouped sync
+ * @refs: the submitter and the completion of @iocb each hold one
+ * @result: what @iocb returned
+ * @done: bytes moved so far
+ * @error: errno that the request will end with
+ * @bvec: bio_vec array from the device's mempool, or NULL
+ */
+struct vinteg_cmd {
+	struct kiocb iocb;
+	struct work_struct work;
+	struct vinteg_plan plan;
+	bool redo;
+	struct vinteg_range range;
+	bool range_wanted;
+	bool range_held;
+	bool fell_back;
+	struct vinteg_sync_waiter sync;
+	refcount_t refs;
+	long result;
+	unsigned int done;
+	int error;
+	struct bio_vec *bvec;
+};
+
+static inline struct vinteg *vinteg_of_request(struct request *rq)
+{
+	return rq->q->queuedata;
+}
+
+/*
+ * Workers run below a block device: they must not wait for memory that is
+ * freed by writing to it, nor be throttled for the dirty pages of others.
+ */
+static inline unsigned int vinteg_worker_begin(void)
+{
+	unsigned int flags = current->flags;
+
+	current->flags |= PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE;
+	return flags;
+}
+
+static inline void vinteg_worker_end(unsigned int flags)
+{
+	const unsigned int mask = PF_MEMALLOC_NOIO | PF_LOCAL_THROTTLE;
+
+	current->flags = (current->flags & ~mask) | (flags & mask);
+}
+
+static inline loff_t vinteg_request_pos(struct request *rq)
+{
+	return (loff_t)blk_rq_pos(rq) << SECTOR_SHIFT;
+}
+
+#define vinteg_err(dev, fmt, ...) \
+	pr_err_ratelimited("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
+#define vinteg_warn(dev, fmt, ...) \
+	pr_warn("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
+#define vinteg_info(dev, fmt, ...) \
+	pr_info("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
+
+/* main.c */
+extern unsigned int vinteg_nr_hw_queues;
+extern unsigned int vinteg_hw_queue_depth;
+
+/* device.c */
+int vinteg_add(void);
+int vinteg_hot_remove(int index);
+struct vinteg *vinteg_find(int index);
+void vinteg_remove_all(void);
+void vinteg_get(struct vinteg *dev);
+void vinteg_put(struct vinteg *dev);
+int vinteg_claim(struct vinteg *dev);
+void vinteg_unclaim(struct vinteg *dev);
+
+/* control.c */
+typedef int (*vinteg_control_fn)(struct vinteg *dev, void *arg);
+int vinteg_control_init(void);
+void vinteg_control_exit(void);
+int vinteg_control(struct vinteg *dev, vinteg_control_fn fn, void *arg);
+
+/* bind.c */
+int vinteg_bind_path(struct vinteg *dev, const char *path);
+int vinteg_reset(struct vinteg *dev);
+int vinteg_rescan(struct vinteg *dev);
+int vinteg_switch_policy(struct vinteg *dev,
+			 const struct vinteg_policy *policy);
+int vinteg_set_read_only(struct vinteg *dev, bool read_only);
+int vinteg_set_block_size(struct vinteg *dev, unsigned int size);
+int vinteg_forgive(struct vinteg *dev);
+int vinteg_unbind(struct vinteg *dev);
+
+/* backing.c */
+struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
+					   const char *path, bool read_only);
+void vinteg_backing_close(struct vinteg_backing *backing);
+const char *vinteg_backing_lies(struct vinteg_backing *backing);
+bool vinteg_backing_touch(struct vinteg_backing *backing, bool wait);
+static inline loff_t vinteg_backing_size(struct vinteg_backing *backing)
+{
+	return i_size_read(backing->mapping->host);
+}
+
+/* request.c */
+extern const struct blk_mq_ops vinteg_mq_ops;
+void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable);
+void vinteg_cmd_queue(struct vinteg_cmd *cmd);
+
+/* data.c */
+void vinteg_data_start(struct vinteg_cmd *cmd);
+
+/* range.c */
+void vinteg_range_init(struct vinteg_range_lock *lock);
+bool vinteg_range_lock(struct vinteg_range_lock *lock,
+		       struct vinteg_range *range);
+void vinteg_range_unlock(struct vinteg_range_lock *lock,
+			 struct vinteg_range *range);
+
+/* sync.c */
+void vinteg_sync_init(struct vinteg *dev);
+void vinteg_sync_add(struct vinteg *dev, struct vinteg_sync_waiter *waiter);
+int vinteg_sync_all(struct vinteg *dev);
+void vinteg_fail_durability(struct vinteg *dev, int error, const char *what);
+void vinteg_clear_error(struct vinteg *dev);
+void vinteg_note_write(struct vinteg *dev, bool durable);
+bool vinteg_override(struct vinteg *dev);
+void vinteg_upkeep(struct work_struct *work);
+
+/* sysfs.c */
+extern const struct attribute_group *vinteg_disk_groups[];
+
+#endif /* VINTEG_H */
