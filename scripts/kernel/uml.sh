@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# uml.sh fast|debug: builds User-Mode Linux 7.3 and prints the path of a folder with
+# "linux" (the kernel, a program), "modules" (its modules, for /lib/modules) and
+# "build" (the tree that modules are built against).
+
+. "$(dirname "$0")/../lib.sh"
+
+flavour=${1:-}
+case $flavour in
+fast)	fragments="common.config" ;;
+debug)	fragments="common.config debug.config" ;;
+*)	die "usage: uml.sh fast|debug" ;;
+esac
+
+configs=$TOP/scripts/uml
+here=$(cd "$(dirname "$0")" && pwd)
+root=$("$here/root.sh" bookworm)
+src=$("$here/source.sh" 7.3)
+
+# The kernel's makefiles write down the paths they were called with; inside the
+# root these are always the same.
+in_tree()
+{
+	in_root "$root" "$src:/usr/src/linux" "$1:/usr/src/uml" "$configs:/mnt" -- \
+		bash -euc "$2" in_tree "${@:3}"
+}
+
+# shellcheck disable=SC2016 # expanded by the inner shell
+configure()
+{
+	in_tree "$tmp" '
+		out=/usr/src/uml/build
+		cd /usr/src/linux
+		make -s ARCH=um O=$out defconfig
+		cd /mnt
+		/usr/src/linux/scripts/kconfig/merge_config.sh -m -O $out $out/.config "$@"
+		make -s -C $out ARCH=um olddefconfig
+		for line in $(grep -hv "^#" "$@"); do
+			grep -qx "$line" $out/.config ||
+				{ echo "not taken over: $line"; exit 1; }
+		done' $fragments
+}
+
+# shellcheck disable=SC2016 # expanded by the inner shell
+compile()
+{
+	in_tree "$tmp" '
+		cd /usr/src/uml/build
+		nice make ARCH=um -j"$(nproc)"
+		make ARCH=um INSTALL_MOD_PATH=/usr/src/uml/install modules_install
+		rm vmlinux'
+	mv "$tmp/build/linux" "$tmp/linux"
+	mv "$tmp/install/lib/modules" "$tmp/modules"
+	rm -rf "$tmp/install" "$tmp"/modules/*/build
+	# Modules need the headers, the scripts and the symbols; not the objects.
+	find "$tmp/build" -name '*.[oa]' ! -path '*/scripts/*' -delete
+}
+
+build()
+{
+	[ ! -e "$dir/done" ] || return 0
+	tmp=$dir.tmp
+	rm -rf "$tmp"
+	mkdir -p "$tmp/build"
+	quietly "configuring User-Mode Linux 7.3 ($flavour)" configure
+	quietly "building User-Mode Linux 7.3 ($flavour), about 10 minutes on two cores" compile
+	touch "$tmp/done"
+	mv "$tmp" "$dir"
+	step "User-Mode Linux 7.3 ($flavour) is ready: $(du -sh "$dir" | cut -f 1)"
+}
+
+key=$( (cd "$configs" && cat "$here/uml.sh" $fragments "$src/Makefile"
+	chroot "$root" gcc --version) | sha256sum | cut -c 1-12)
+dir=$CACHE/uml-$flavour-$key
+with_lock "uml-$flavour" build
+echo "$dir"
