@@ -167,6 +167,16 @@ load()
 	settle
 }
 
+# module_file: what modinfo takes.
+module_file()
+{
+	if modprobe -n -q vinteg; then
+		echo vinteg
+	else
+		echo "$VINTEG_KO"
+	fi
+}
+
 # unload: udev may still be looking at a device.
 unload()
 {
@@ -250,6 +260,7 @@ make_disk()
 
 remove_disk()
 {
+	[ -d "/sys/kernel/config/nullb/$1" ] || return 0	# removed early
 	settle
 	rmdir "/sys/kernel/config/nullb/$1"
 }
