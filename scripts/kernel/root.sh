@@ -30,12 +30,15 @@ GUEST_PACKAGES=(udev mount util-linux util-linux-extra fdisk gdisk parted procps
 UNUSED_PATHS=(man doc info locale lintian)
 
 # The host's own mirrors, as apt sees them, whatever the format of its lists.
-# Prints the one with the label $1 (Debian, Debian-Security).
+targets()
+{
+	apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages'
+}
+
+# mirror LABEL: the host's mirror of Debian or Debian-Security.
 mirror()
 {
-	# shellcheck disable=SC2016 # expanded by apt
-	apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' |
-		awk -F'|' -v l="$1" '$1 == l && $2 == "main" { print $3; exit }'
+	awk -F'|' -v l="$1" '$1 == l && $2 == "main" { print $3; exit }' <<<"$targets"
 }
 
 sources()
@@ -87,11 +90,11 @@ get_kernel()
 	local dir=$tmp/kernels/$1 quoted=${2//[.+]/\\&}
 
 	mkdir -p "$dir"
-	get_debs "linux-image-$2" "linux-(image|binary|modules)-$quoted\$" "$dir"
+	get_debs "linux-image-$2" "linux-(image|base|binary|modules)-$quoted\$" "$dir"
 	get_debs "linux-headers-$2" "linux-(headers|kbuild|compiler)-" "$tmp/root"
-	# Where the modules are depends on the release: either becomes lib/modules.
+	# Where things lie depends on the release.
 	[ ! -d "$dir/usr/lib/modules" ] || mv "$dir/usr/lib" "$dir/lib"
-	mv "$dir/boot/vmlinuz-$2" "$dir/vmlinuz"
+	find "$dir" -name 'vmlinuz*' -exec mv {} "$dir/vmlinuz" \;
 	rm -rf "${dir:?}/boot" "${dir:?}/usr"
 	echo "$2" >"$dir/release"
 }
@@ -134,7 +137,11 @@ build()
 	step "the $suite root is ready: $(du -sh "$dir" | cut -f 1)"
 }
 
-[ -n "$(mirror Debian)" ] || quietly "refreshing the package lists" apt-get update
+targets=$(targets)
+if [ -z "$(mirror Debian)" ]; then
+	quietly "refreshing the package lists" apt-get update
+	targets=$(targets)
+fi
 [ -n "$(mirror Debian)" ] || die "apt on this machine knows no Debian mirror"
 key=$( (declare -f build build_base get_debs get_kernel
 	echo "${BUILD_PACKAGES[@]}" "${GUEST_PACKAGES[@]}" "${UNUSED_PATHS[@]}"
