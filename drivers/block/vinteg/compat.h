@@ -33,7 +33,7 @@ struct vinteg_limits {
 #endif
 
 /* "block: remove BLK_MQ_F_SHOULD_MERGE" */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#if KERNEL_VERSION(6, 14, 0) > LINUX_VERSION_CODE
 #define VINTEG_MQ_FLAGS \
 	(BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_STACKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT)
 #else
@@ -41,7 +41,7 @@ struct vinteg_limits {
 #endif
 
 /* "block: force noio scope in blk_mq_freeze_queue" */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#if KERNEL_VERSION(6, 14, 0) > LINUX_VERSION_CODE
 static inline unsigned int vinteg_freeze_queue(struct request_queue *q)
 {
 	unsigned int memflags = memalloc_noio_save();
@@ -62,7 +62,7 @@ static inline void vinteg_unfreeze_queue(struct request_queue *q,
 #endif
 
 /* "block: move cache control settings out of queue->flags" */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#if KERNEL_VERSION(6, 11, 0) > LINUX_VERSION_CODE
 static inline bool vinteg_write_cache_enabled(struct request_queue *q)
 {
 	return test_bit(QUEUE_FLAG_WC, &q->queue_flags);
@@ -136,14 +136,14 @@ static inline struct gendisk *vinteg_alloc_disk(struct blk_mq_tag_set *set,
 #endif
 
 /* "block: make the numa_node of ->init_request signed" */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+#if KERNEL_VERSION(7, 3, 0) > LINUX_VERSION_CODE
 #define VINTEG_NUMA_NODE	unsigned int
 #else
 #define VINTEG_NUMA_NODE	int
 #endif
 
 /* "block: pass a gendisk to ->open", "block: replace fmode_t ..." */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#if KERNEL_VERSION(6, 5, 0) > LINUX_VERSION_CODE
 #define VINTEG_OPEN_ARGS	struct block_device *bdev, fmode_t mode
 #define VINTEG_OPEN_DISK	(bdev->bd_disk)
 #else
@@ -152,7 +152,7 @@ static inline struct gendisk *vinteg_alloc_disk(struct blk_mq_tag_set *set,
 #endif
 
 /* "block: add bdev_file_open_by_dev()": here a claim is a struct file */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+#if KERNEL_VERSION(6, 9, 0) > LINUX_VERSION_CODE
 static inline void *vinteg_bdev_claim(dev_t dev, bool read_only, void *holder)
 {
 	fmode_t mode = FMODE_READ | (read_only ? 0 : FMODE_WRITE);
@@ -184,7 +184,7 @@ static inline void vinteg_bdev_release(void *claim, bool read_only,
 #endif
 
 /* "block: remove the event masks from disk_force_media_change" */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#if KERNEL_VERSION(6, 6, 0) > LINUX_VERSION_CODE
 #define vinteg_media_changed(disk) \
 	disk_force_media_change(disk, DISK_EVENT_MEDIA_CHANGE)
 #else
@@ -192,26 +192,26 @@ static inline void vinteg_bdev_release(void *claim, bool read_only,
 #endif
 
 /* "driver core: class: remove module * from class_create()" and const */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#if KERNEL_VERSION(6, 4, 0) > LINUX_VERSION_CODE
 #define VINTEG_CLASS_CONST
 #else
 #define VINTEG_CLASS_CONST	const
 #endif
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
 #define VINTEG_CLASS_ATTR_CONST
 #else
 #define VINTEG_CLASS_ATTR_CONST	const
 #endif
 
 /* "tracing/treewide: Remove second parameter of __assign_str()" */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#if KERNEL_VERSION(6, 10, 0) > LINUX_VERSION_CODE
 #define vinteg_assign_str(dst, src)	__assign_str(dst, src)
 #else
-#define vinteg_assign_str(dst, src)	__assign_str(dst)
+#define vinteg_assign_str(dst, ...)	__assign_str(dst)
 #endif
 
 /* "block: rename struct bvec_iter bi_bvec_done" */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+#if KERNEL_VERSION(7, 3, 0) > LINUX_VERSION_CODE
 #define vinteg_bvec_offset(iter)	((iter)->bi_bvec_done)
 #else
 #define vinteg_bvec_offset(iter)	((iter)->bi_offset)

@@ -19,7 +19,8 @@ static int vinteg_data_iter(struct vinteg *dev, struct vinteg_cmd *cmd,
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	unsigned int nr = vinteg_rq_nr_bvec(rq);
 	struct req_iterator rq_iter;
-	struct bio_vec *bvec, tmp;
+	struct bio_vec tmp;
+	unsigned int i = 0;
 
 	if (rq->bio == rq->biotail) {
 		struct bio *bio = rq->bio;
@@ -33,10 +34,9 @@ static int vinteg_data_iter(struct vinteg *dev, struct vinteg_cmd *cmd,
 		/* Each bvec is at least one segment, so this can't happen. */
 		if (WARN_ON_ONCE(nr > VINTEG_MAX_SEGMENTS))
 			return -EIO;
-		bvec = mempool_alloc(&dev->bvecs, GFP_NOIO);
-		cmd->bvec = bvec;
+		cmd->bvec = mempool_alloc(&dev->bvecs, GFP_NOIO);
 		rq_for_each_bvec(tmp, rq, rq_iter)
-			*bvec++ = tmp;
+			cmd->bvec[i++] = tmp;
 		iov_iter_bvec(iter, dir, cmd->bvec, nr, blk_rq_bytes(rq));
 	}
 	iov_iter_advance(iter, cmd->done);

@@ -3,13 +3,14 @@
  * A device's life from hot_add to hot_remove.
  */
 #include <linux/cpumask.h>
-#include <linux/idr.h>
 #include <linux/module.h>
+#include <linux/xarray.h>
 
 #include "vinteg.h"
 
-/* Numbers; an entry is NULL while its device is being removed. */
-static DEFINE_IDR(vinteg_devices);
+/* By number; a number is only reserved while its device comes or goes. */
+static DEFINE_XARRAY_ALLOC(vinteg_devices);
+/* Keeps a device that was looked up from going away before it is claimed. */
 static DEFINE_MUTEX(vinteg_devices_lock);
 
 static int vinteg_open(VINTEG_OPEN_ARGS)
@@ -171,27 +172,22 @@ int vinteg_add(void)
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 
-	mutex_lock(&vinteg_devices_lock);
-	err = idr_alloc(&vinteg_devices, NULL, 0, 0, GFP_KERNEL);
-	mutex_unlock(&vinteg_devices_lock);
-	if (err < 0)
+	err = xa_alloc(&vinteg_devices, &dev->index, NULL,
+		       XA_LIMIT(0, INT_MAX), GFP_KERNEL);
+	if (err)
 		goto out_put;
-	dev->index = err;
-	snprintf(dev->disk->disk_name, DISK_NAME_LEN, "vinteg%d", dev->index);
+	snprintf(dev->disk->disk_name, DISK_NAME_LEN, "vinteg%u", dev->index);
 
 	err = device_add_disk(NULL, dev->disk, vinteg_disk_groups);
 	if (err)
 		goto out_number;
 
-	mutex_lock(&vinteg_devices_lock);
-	idr_replace(&vinteg_devices, dev, dev->index);
-	mutex_unlock(&vinteg_devices_lock);
+	/* The number is reserved, so this needs no memory. */
+	xa_store(&vinteg_devices, dev->index, dev, GFP_KERNEL);
 	return dev->index;
 
 out_number:
-	mutex_lock(&vinteg_devices_lock);
-	idr_remove(&vinteg_devices, dev->index);
-	mutex_unlock(&vinteg_devices_lock);
+	xa_erase(&vinteg_devices, dev->index);
 out_put:
 	vinteg_put(dev);
 	return err;
@@ -215,9 +211,7 @@ static void vinteg_remove(struct vinteg *dev)
 	del_gendisk(dev->disk);
 	vinteg_control(dev, vinteg_finish, NULL);
 
-	mutex_lock(&vinteg_devices_lock);
-	idr_remove(&vinteg_devices, dev->index);
-	mutex_unlock(&vinteg_devices_lock);
+	xa_erase(&vinteg_devices, dev->index);
 	vinteg_put(dev);
 }
 
@@ -235,11 +229,11 @@ int vinteg_hot_remove(int index)
 	int err = -ENODEV;
 
 	mutex_lock(&vinteg_devices_lock);
-	dev = idr_find(&vinteg_devices, index);
+	dev = xa_load(&vinteg_devices, index);
 	if (dev)
 		err = vinteg_claim(dev);
 	if (!err)
-		idr_replace(&vinteg_devices, NULL, index);
+		xa_store(&vinteg_devices, index, XA_ZERO_ENTRY, GFP_KERNEL);
 	mutex_unlock(&vinteg_devices_lock);
 	if (err)
 		return err;
@@ -257,12 +251,7 @@ int vinteg_hot_remove(int index)
  */
 struct vinteg *vinteg_find(int index)
 {
-	struct vinteg *dev;
-
-	mutex_lock(&vinteg_devices_lock);
-	dev = idr_find(&vinteg_devices, index);
-	mutex_unlock(&vinteg_devices_lock);
-	return dev;
+	return xa_load(&vinteg_devices, index);
 }
 
 /**
@@ -272,10 +261,10 @@ struct vinteg *vinteg_find(int index)
  */
 void vinteg_remove_all(void)
 {
+	unsigned long index;
 	struct vinteg *dev;
-	int index;
 
-	idr_for_each_entry(&vinteg_devices, dev, index)
+	xa_for_each(&vinteg_devices, index, dev)
 		vinteg_remove(dev);
-	idr_destroy(&vinteg_devices);
+	xa_destroy(&vinteg_devices);
 }

@@ -31,99 +31,91 @@
 		{ VINTEG_CALL_SYNC,	"sync" })
 
 TRACE_EVENT(vinteg_queue,
-	TP_PROTO(struct request *rq, const struct vinteg_policy *policy),
-	TP_ARGS(rq, policy),
-	TP_STRUCT__entry(
-		__array(char, disk, DISK_NAME_LEN)
-		__field(unsigned int, op)
-		__field(unsigned long long, sector)
-		__field(unsigned int, bytes)
-		__field(bool, fua)
-		__string(policy, policy->name)
-	),
-	TP_fast_assign(
-		memcpy(__entry->disk, rq->q->disk->disk_name, DISK_NAME_LEN);
-		__entry->op = req_op(rq);
-		__entry->sector = blk_rq_bytes(rq) ? blk_rq_pos(rq) : 0;
-		__entry->bytes = blk_rq_bytes(rq);
-		__entry->fua = !!(rq->cmd_flags & REQ_FUA);
-		vinteg_assign_str(policy, policy->name);
-	),
-	TP_printk("disk=%s op=%s sector=%llu bytes=%u fua=%d policy=%s",
-		  __entry->disk, vinteg_op_name(__entry->op), __entry->sector,
-		  __entry->bytes, __entry->fua, __get_str(policy))
+	    TP_PROTO(struct request *rq, const struct vinteg_policy *policy),
+	    TP_ARGS(rq, policy),
+	    TP_STRUCT__entry(__array(char, disk, DISK_NAME_LEN)
+			     __field(unsigned int, op)
+			     __field(unsigned long long, sector)
+			     __field(unsigned int, bytes)
+			     __field(bool, fua)
+			     __string(policy, policy->name)
+	    ),
+	    TP_fast_assign(memcpy(__entry->disk, rq->q->disk->disk_name, DISK_NAME_LEN);
+			   __entry->op = req_op(rq);
+			   __entry->sector = blk_rq_bytes(rq) ? blk_rq_pos(rq) : 0;
+			   __entry->bytes = blk_rq_bytes(rq);
+			   __entry->fua = !!(rq->cmd_flags & REQ_FUA);
+			   vinteg_assign_str(policy, policy->name);
+	    ),
+	    TP_printk("disk=%s op=%s sector=%llu bytes=%u fua=%d policy=%s",
+		      __entry->disk, vinteg_op_name(__entry->op), __entry->sector,
+		      __entry->bytes, __entry->fua, __get_str(policy))
 );
 
 TRACE_EVENT(vinteg_issue,
-	TP_PROTO(struct request *rq, enum vinteg_call call, loff_t pos,
-		 loff_t len, bool direct, bool durable, bool native),
-	TP_ARGS(rq, call, pos, len, direct, durable, native),
-	TP_STRUCT__entry(
-		__array(char, disk, DISK_NAME_LEN)
-		__field(unsigned int, call)
-		__field(loff_t, pos)
-		__field(loff_t, len)
-		__field(bool, direct)
-		__field(unsigned int, dsync)
-	),
-	TP_fast_assign(
-		memcpy(__entry->disk, rq->q->disk->disk_name, DISK_NAME_LEN);
-		__entry->call = call;
-		__entry->pos = pos;
-		__entry->len = len;
-		__entry->direct = direct;
-		__entry->dsync = native ? 1 : durable ? 2 : 0;
-	),
-	TP_printk("disk=%s call=%s pos=%lld len=%lld direct=%d dsync=%s",
-		  __entry->disk, vinteg_call_name(__entry->call),
-		  __entry->pos, __entry->len, __entry->direct,
-		  __print_symbolic(__entry->dsync, { 0, "none" },
-				   { 1, "native" }, { 2, "sync" }))
+	    TP_PROTO(struct request *rq, enum vinteg_call call, loff_t pos,
+		     loff_t len, bool direct, bool durable, bool native),
+	    TP_ARGS(rq, call, pos, len, direct, durable, native),
+	    TP_STRUCT__entry(__array(char, disk, DISK_NAME_LEN)
+			     __field(unsigned int, call)
+			     __field(loff_t, pos)
+			     __field(loff_t, len)
+			     __field(bool, direct)
+			     __field(unsigned int, dsync)
+	    ),
+	    TP_fast_assign(memcpy(__entry->disk, rq->q->disk->disk_name, DISK_NAME_LEN);
+			   __entry->call = call;
+			   __entry->pos = pos;
+			   __entry->len = len;
+			   __entry->direct = direct;
+			   __entry->dsync = native ? 1 : durable ? 2 : 0;
+	    ),
+	    TP_printk("disk=%s call=%s pos=%lld len=%lld direct=%d dsync=%s",
+		      __entry->disk, vinteg_call_name(__entry->call),
+		      __entry->pos, __entry->len, __entry->direct,
+		      __print_symbolic(__entry->dsync, { 0, "none" },
+				       { 1, "native" }, { 2, "sync" }))
 );
 
 TRACE_EVENT(vinteg_sync,
-	TP_PROTO(struct gendisk *disk, loff_t start, loff_t end,
-		 unsigned int waiters, int error),
-	TP_ARGS(disk, start, end, waiters, error),
-	TP_STRUCT__entry(
-		__array(char, disk, DISK_NAME_LEN)
-		__field(loff_t, start)
-		__field(loff_t, end)
-		__field(unsigned int, waiters)
-		__field(int, error)
-	),
-	TP_fast_assign(
-		memcpy(__entry->disk, disk->disk_name, DISK_NAME_LEN);
-		__entry->start = start;
-		__entry->end = end;
-		__entry->waiters = waiters;
-		__entry->error = error;
-	),
-	TP_printk("disk=%s start=%lld end=%lld waiters=%u error=%d",
-		  __entry->disk, __entry->start, __entry->end,
-		  __entry->waiters, __entry->error)
+	    TP_PROTO(struct gendisk *disk, loff_t start, loff_t end,
+		     unsigned int waiters, int error),
+	    TP_ARGS(disk, start, end, waiters, error),
+	    TP_STRUCT__entry(__array(char, disk, DISK_NAME_LEN)
+			     __field(loff_t, start)
+			     __field(loff_t, end)
+			     __field(unsigned int, waiters)
+			     __field(int, error)
+	    ),
+	    TP_fast_assign(memcpy(__entry->disk, disk->disk_name, DISK_NAME_LEN);
+			   __entry->start = start;
+			   __entry->end = end;
+			   __entry->waiters = waiters;
+			   __entry->error = error;
+	    ),
+	    TP_printk("disk=%s start=%lld end=%lld waiters=%u error=%d",
+		      __entry->disk, __entry->start, __entry->end,
+		      __entry->waiters, __entry->error)
 );
 
 TRACE_EVENT(vinteg_complete,
-	TP_PROTO(struct request *rq, int error),
-	TP_ARGS(rq, error),
-	TP_STRUCT__entry(
-		__array(char, disk, DISK_NAME_LEN)
-		__field(unsigned int, op)
-		__field(unsigned long long, sector)
-		__field(unsigned int, bytes)
-		__field(int, error)
-	),
-	TP_fast_assign(
-		memcpy(__entry->disk, rq->q->disk->disk_name, DISK_NAME_LEN);
-		__entry->op = req_op(rq);
-		__entry->sector = blk_rq_bytes(rq) ? blk_rq_pos(rq) : 0;
-		__entry->bytes = blk_rq_bytes(rq);
-		__entry->error = error;
-	),
-	TP_printk("disk=%s op=%s sector=%llu bytes=%u error=%d",
-		  __entry->disk, vinteg_op_name(__entry->op), __entry->sector,
-		  __entry->bytes, __entry->error)
+	    TP_PROTO(struct request *rq, int error),
+	    TP_ARGS(rq, error),
+	    TP_STRUCT__entry(__array(char, disk, DISK_NAME_LEN)
+			     __field(unsigned int, op)
+			     __field(unsigned long long, sector)
+			     __field(unsigned int, bytes)
+			     __field(int, error)
+	    ),
+	    TP_fast_assign(memcpy(__entry->disk, rq->q->disk->disk_name, DISK_NAME_LEN);
+			   __entry->op = req_op(rq);
+			   __entry->sector = blk_rq_bytes(rq) ? blk_rq_pos(rq) : 0;
+			   __entry->bytes = blk_rq_bytes(rq);
+			   __entry->error = error;
+	    ),
+	    TP_printk("disk=%s op=%s sector=%llu bytes=%u error=%d",
+		      __entry->disk, vinteg_op_name(__entry->op), __entry->sector,
+		      __entry->bytes, __entry->error)
 );
 
 #endif /* VINTEG_TRACE_H */

@@ -185,9 +185,9 @@ struct vinteg {
 	struct gendisk *disk;
 	struct blk_mq_tag_set tag_set;
 	struct kref ref;
-	int index;
+	unsigned int index;
 
-	struct mutex control;
+	struct mutex control;	/* serialises all that changes the device */
 	bool claimed;
 	bool gone;
 
@@ -196,7 +196,7 @@ struct vinteg {
 	bool read_only;
 	unsigned int logical_block_size;
 
-	spinlock_t backing_lock;
+	spinlock_t backing_lock; /* see above */
 	struct vinteg_backing *backing;
 
 	unsigned long flags;
