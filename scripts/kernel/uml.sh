@@ -9,8 +9,8 @@
 
 flavour=${1:-}
 case $flavour in
-fast)	fragments="common.config" ;;
-debug)	fragments="common.config debug.config" ;;
+fast)	fragments=(common.config) ;;
+debug)	fragments=(common.config debug.config) ;;
 *)	die "usage: uml.sh fast|debug" ;;
 esac
 
@@ -27,7 +27,6 @@ in_tree()
 		bash -euc "$2" in_tree "${@:3}"
 }
 
-# shellcheck disable=SC2016 # expanded by the inner shell
 configure()
 {
 	in_tree "$tmp" '
@@ -37,13 +36,14 @@ configure()
 		cd /mnt
 		/usr/src/linux/scripts/kconfig/merge_config.sh -m -O $out $out/.config "$@"
 		make -s -C $out ARCH=um olddefconfig
-		for line in $(grep -hv "^#" "$@"); do
-			grep -qx "$line" $out/.config ||
-				{ echo "not taken over: $line"; exit 1; }
-		done' $fragments
+		grep -h "CONFIG_" "$@" | while read -r line; do
+			case $line in
+			"# "*)	! grep -q "^$(echo "$line" | cut -d " " -f 2)=" $out/.config ;;
+			*)	grep -qx "$line" $out/.config ;;
+			esac || { echo "not taken over: $line"; exit 1; }
+		done' "${fragments[@]}"
 }
 
-# shellcheck disable=SC2016 # expanded by the inner shell
 compile()
 {
 	in_tree "$tmp" '
@@ -71,7 +71,8 @@ build()
 	step "User-Mode Linux 7.3 ($flavour) is ready: $(du -sh "$dir" | cut -f 1)"
 }
 
-key=$( (cd "$configs" && cat "$here/uml.sh" $fragments "$src/Makefile"
+key=$( (cd "$configs" && cat "${fragments[@]}" "$src/Makefile"
+	declare -f configure compile
 	chroot "$root" gcc --version) | sha256sum | cut -c 1-12)
 dir=$CACHE/uml-$flavour-$key
 with_lock "uml-$flavour" build
