@@ -131,6 +131,7 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	if (!file->f_op->read_iter || !file->f_op->write_iter ||
 	    !file->f_op->fsync)
 		return -EINVAL;
+	file->f_flags &= ~O_NONBLOCK;
 	/* Timestamps on the way of each write cost; vinteg_backing_touch(). */
 	file->f_mode |= FMODE_NOCMTIME;
 
@@ -141,6 +142,10 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 		if (IS_ERR(claim))
 			return PTR_ERR(claim);
 		backing->bdev_claim = claim;
+		/* Newer kernels let such a disk be opened for writing. */
+		if (!backing->read_only &&
+		    bdev_read_only(vinteg_file_bdev(file)))
+			return -EROFS;
 	}
 
 	file = dentry_open(&backing->io->f_path, flags, current_cred());

@@ -171,6 +171,10 @@ static int vinteg_bind_checked(struct vinteg *dev,
 		vinteg_err(dev, "already bound, reset it first\n");
 		return -EBUSY;
 	}
+	if (backing->read_only != dev->read_only) {
+		vinteg_err(dev, "read_only was changed meanwhile\n");
+		return -EBUSY;
+	}
 	if (backing->size < block_size) {
 		vinteg_err(dev, "the file is smaller than a block of %u bytes\n",
 			   block_size);
@@ -294,7 +298,7 @@ static int vinteg_do_reset(struct vinteg *dev, void *arg)
 	if (err)
 		vinteg_err(dev, "the last sync of the backing file failed (%d)\n",
 			   err);
-	dev->policy = &vinteg_policies[VINTEG_DEF_POLICY];
+	dev->policy = vinteg_policy_find(VINTEG_DEF_POLICY);
 	dev->policy_asked = false;
 	dev->read_only = VINTEG_DEF_READ_ONLY;
 	dev->logical_block_size = VINTEG_DEF_BLOCK_SIZE;

@@ -108,6 +108,8 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 
 	if (cmd->plan.call == VINTEG_CALL_READ)
 		return fop->read_iter(&cmd->iocb, iter);
+	if (!cmd->plan.direct)
+		return fop->write_iter(&cmd->iocb, iter);
 
 	/*
 	 * Several file systems do a direct write through the page cache
@@ -115,8 +117,7 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 	 */
 	current->nr_dirtied = 0;
 	ret = fop->write_iter(&cmd->iocb, iter);
-	if (cmd->plan.direct && ret != -EIOCBQUEUED && current->nr_dirtied &&
-	    !cmd->fell_back) {
+	if (ret != -EIOCBQUEUED && current->nr_dirtied && !cmd->fell_back) {
 		struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 
 		cmd->fell_back = true;

@@ -122,7 +122,7 @@ static struct vinteg *vinteg_alloc(void)
 	spin_lock_init(&dev->backing_lock);
 	vinteg_range_init(&dev->ranges);
 	vinteg_sync_init(dev);
-	dev->policy = &vinteg_policies[VINTEG_DEF_POLICY];
+	dev->policy = vinteg_policy_find(VINTEG_DEF_POLICY);
 	dev->read_only = VINTEG_DEF_READ_ONLY;
 	dev->logical_block_size = VINTEG_DEF_BLOCK_SIZE;
 
@@ -228,7 +228,8 @@ int vinteg_hot_remove(int index)
 	struct vinteg *dev;
 	int err = -ENODEV;
 
-	mutex_lock(&vinteg_devices_lock);
+	if (mutex_lock_killable(&vinteg_devices_lock))
+		return -EINTR;
 	dev = xa_load(&vinteg_devices, index);
 	if (dev)
 		err = vinteg_claim(dev);

@@ -34,7 +34,8 @@ MODULE_PARM_DESC(backing_file, "Files to bind, the first to vinteg0 and so on; n
 static char *cache_policy[VINTEG_MAX_PARAMS];
 static unsigned int nr_cache_policy;
 module_param_array(cache_policy, charp, &nr_cache_policy, 0444);
-MODULE_PARM_DESC(cache_policy, "Cache policies of these files (default: none)");
+MODULE_PARM_DESC(cache_policy, "Cache policies of these files (default: "
+		 VINTEG_DEF_POLICY ")");
 
 static bool read_only[VINTEG_MAX_PARAMS];
 static unsigned int nr_read_only;

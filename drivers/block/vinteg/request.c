@@ -224,9 +224,9 @@ static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
 	cmd->fell_back = false;
 	vinteg_count_request(dev, rq, &cmd->plan);
 
-	/* The disk has no capacity then, so this is at most a FLUSH. */
+	/* The disk has no capacity then, and nothing that could be flushed. */
 	if (!dev->backing) {
-		vinteg_cmd_end(cmd, cmd->plan.promise ? 0 : -EIO);
+		vinteg_cmd_end(cmd, req_op(rq) == REQ_OP_FLUSH ? 0 : -EIO);
 		return BLK_STS_OK;
 	}
 

@@ -148,11 +148,11 @@ static ssize_t read_only_store(struct device *d, struct device_attribute *attr,
 {
 	struct vinteg *dev = vinteg_of_device(d);
 	int err = vinteg_may_change();
-	bool read_only;
+	bool read_only = sysfs_streq(buf, "1");
 
 	if (err)
 		return err;
-	if (strlen(buf) != count || kstrtobool(buf, &read_only)) {
+	if (strlen(buf) != count || (!read_only && !sysfs_streq(buf, "0"))) {
 		vinteg_err(dev, "read_only is neither 0 nor 1\n");
 		return -EINVAL;
 	}

@@ -36,7 +36,7 @@
 #include "stats.h"
 
 #define VINTEG_DEF_NUM_DEVICES	1
-#define VINTEG_DEF_POLICY	VINTEG_NONE
+#define VINTEG_DEF_POLICY	"none"
 #define VINTEG_DEF_READ_ONLY	false
 #define VINTEG_DEF_BLOCK_SIZE	0
 #define VINTEG_DEF_NR_HW_QUEUES	0
