@@ -30,6 +30,8 @@ mount_all()
 	mount -t cgroup2 cgroup /sys/fs/cgroup
 	mount -t debugfs debugfs /sys/kernel/debug
 	mount -t tracefs tracefs /sys/kernel/tracing
+	# A module in some kernels: then whoever needs it loads it.
+	[ ! -d /sys/kernel/config ] || mount -t configfs configfs /sys/kernel/config
 	ln -sf /proc/self/fd /dev/fd
 	ln -sf /proc/self/fd/0 /dev/stdin
 	ln -sf /proc/self/fd/1 /dev/stdout
@@ -56,7 +58,8 @@ install_module()
 	dir=/lib/modules/$(uname -r)/updates
 	mkdir -p "$dir"
 	cp /job/vinteg.ko "$dir/"
-	depmod
+	# The root disk's index knows the name already where it could be prepared.
+	modprobe -n -q vinteg || depmod
 }
 
 # remove_module: with patience for udev, which opens new disks for a moment.
@@ -135,7 +138,7 @@ mount_all
 set_limits
 stty -F $out raw -echo
 /lib/systemd/systemd-udevd --daemon
-udevadm trigger --subsystem-match=block --action=add
+udevadm trigger --subsystem-match=block --subsystem-match=virtio --action=add
 install_module
 udevadm settle
 if [ -n "$(param shell)" ]; then

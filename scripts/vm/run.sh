@@ -4,6 +4,7 @@
 # run.sh: boots a disposable virtual machine with a stock kernel and runs a job in it.
 
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/verdict.sh"
 
 usage()
 {
@@ -82,7 +83,7 @@ trap 'exit 2' INT TERM HUP
 # The job's disk, with half as much room again for what the job writes beside it.
 size=$(du -s --apparent-size -BM "$job" | cut -d M -f 1)
 mke2fs -q -t ext4 -O ^has_journal -m 0 -E nodiscard,root_owner=0:0 -d "$job" \
-	"$tmp/job.img" $((size + size / 2 + 32))M
+	"$tmp/job.img" $((size + size / 2 + 32))M >/dev/null
 truncate -s "$scratch" "$tmp/scratch.img"
 {
 	cat "$image/initrd-$kernel"
@@ -140,22 +141,8 @@ done
 wait $pid 2>/dev/null || true
 pid=
 
-# The verdict goes to a file of its own; the output keeps what the job said.
-sed -n "s/^.*vm-verdict $token //p" "$out/output" >"$out/verdict"
-sed -i "/^vm-verdict $token /d; s/vm-verdict $token .*//" "$out/output"
-verdict=$(<"$out/verdict")
-case $verdict in
-"run=0 rmmod=ok log=clean leaks=none")
-	exit 0
-	;;
-'')
-	step "kernel $kernel: no verdict: $lost. The end of its console:"
-	tail -n 40 "$out/console" >&2
-	cat "$out/qemu" >&2
-	exit 2
-	;;
-*)
-	step "kernel $kernel: $verdict"
-	exit 1
-	;;
-esac
+rc=0
+judge "$out" "$token" "kernel $kernel" "$lost" || rc=$?
+# Silent unless something was wrong with its arguments.
+cat "$out/qemu" >&2
+exit $rc

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# For people: "make help" lists what there is. The kernel's own build reads Kbuild.
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+# What is installed goes below this folder: for packages and tests.
+DESTDIR ?=
+MODULES := $(DESTDIR)/lib/modules/$(KVER)
+MODULE := updates/drivers/block/vinteg/vinteg.ko
+
+# For the test machine.
+KERNEL ?= 6.12
+KERNELS ?=
+TESTS ?=
+export KERNEL KERNELS TESTS
+
+.PHONY: all modules install uninstall clean clean-cache headers
+.PHONY: check check-uml static demo vm uml help
+
+all: modules
+
+help:
+	@echo 'Without a test machine, for the kernel of this one (or KVER=...):'
+	@echo '  make             build the module'
+	@echo '  make install     build it and install it for modprobe'
+	@echo '  make uninstall   remove it again'
+	@echo '  make clean       remove what the build left in this folder'
+	@echo 'In a test machine, which is made on first use (as root):'
+	@echo '  make demo        see what vinteg is for: a power cut, and what survives it'
+	@echo '  make check       everything that is tested; parts of it with'
+	@echo '                   KERNELS="6.1 6.12 7.3" and TESTS=pattern'
+	@echo '  make check-uml   the tests in User-Mode Linux: less sure, but quick'
+	@echo '  make static      the checks that run nothing'
+	@echo '  make vm          a shell in a machine with KERNEL=6.12 (or 6.1, 7.3)'
+	@echo '  make uml         a shell in User-Mode Linux'
+	@echo '  make clean-cache remove what the test machine was made of'
+
+headers:
+	@[ -d '$(KDIR)' ] || { \
+		echo 'No headers of kernel $(KVER) here: install the package linux-headers-$(KVER) first.' >&2; \
+		exit 1; }
+
+modules: headers
+	$(MAKE) -C '$(KDIR)' M='$(CURDIR)' modules
+
+install: modules
+	install -D -m 644 drivers/block/vinteg/vinteg.ko '$(MODULES)/$(MODULE)'
+	depmod -b '$(DESTDIR)/' '$(KVER)'
+
+uninstall:
+	rm -f '$(MODULES)/$(MODULE)'
+	-rmdir -p --ignore-fail-on-non-empty '$(dir $(MODULES)/$(MODULE))'
+	depmod -b '$(DESTDIR)/' '$(KVER)'
+
+clean:
+	find . -path ./.git -prune -o -type f \
+		\( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \
+		-o -name '.*.cmd' -o -name 'modules.order' -o -name 'Module.symvers' \) \
+		-exec rm -f {} +
+
+clean-cache:
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/vinteg"
+
+check:
+	@scripts/check.sh
+
+check-uml:
+	@scripts/uml/check.sh $(TESTS)
+
+static:
+	@scripts/kernel/static.sh
+
+demo:
+	@scripts/powercut/demo.sh
+
+vm:
+	@scripts/vm/shell.sh
+
+uml:
+	@scripts/uml/run.sh --shell
