@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * checker RUN LEDGER NAME=FILE...: reads the acknowledgements that left the machine
+ * before the power cut, looks for each of these records in the files, and prints
+ * a line "NAME acknowledged N found N" for each file.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "record.h"
+
+static int is_there(int fd, uint64_t run, uint64_t seq)
+{
+	unsigned char record[RECORD_SIZE];
+	struct stamp stamp;
+	unsigned int i;
+
+	if (pread(fd, record, sizeof(record), seq * RECORD_SIZE) != sizeof(record))
+		return 0;
+	for (i = 0; i < RECORD_SECTORS; i++) {
+		if (stamp_read(record + i * SECTOR_SIZE, &stamp) != STAMP_VALID ||
+		    stamp.run != run || stamp.seq != seq ||
+		    stamp.lba != seq * RECORD_SECTORS + i)
+			return 0;
+	}
+	return 1;
+}
+
+static void check(FILE *ledger, const char *name, const char *path, uint64_t run)
+{
+	uint64_t seq, acknowledged = 0, found = 0;
+	char writer[64], end;
+	/* A file that is gone has lost all of its records. */
+	int fd = open(path, O_RDONLY);
+
+	rewind(ledger);
+	/* The last line may have been cut, too: then it was no acknowledgement. */
+	while (fscanf(ledger, "%63s %" SCNu64 "%c", writer, &seq, &end) == 3 &&
+	       end == '\n') {
+		if (strcmp(writer, name))
+			continue;
+		acknowledged++;
+		if (fd >= 0)
+			found += is_there(fd, run, seq);
+	}
+	printf("%s acknowledged %" PRIu64 " found %" PRIu64 "\n", name,
+	       acknowledged, found);
+	if (fd >= 0)
+		close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	FILE *ledger;
+	char *path;
+	int i;
+
+	if (argc < 4)
+		errx(2, "usage: checker RUN LEDGER NAME=FILE...");
+	ledger = fopen(argv[2], "r");
+	if (!ledger)
+		err(1, "%s", argv[2]);
+	for (i = 3; i < argc; i++) {
+		path = strchr(argv[i], '=');
+		if (!path)
+			errx(2, "no '=' in %s", argv[i]);
+		*path++ = 0;
+		check(ledger, argv[i], path, strtoull(argv[1], NULL, 0));
+	}
+	return 0;
+}
