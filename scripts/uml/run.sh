@@ -5,6 +5,7 @@
 # seconds where a virtual machine takes a minute.
 
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../vm/verdict.sh"
 
 usage()
 {
@@ -15,9 +16,10 @@ usage()
 		  --job DIR         a copy is seen in the guest as /job; DIR/run is run there as
 		                    root; DIR/vinteg.ko, if there, is installed for modprobe
 		  --out DIR         gets output (of run), console (the kernel's) and verdict
-		  --script FILE     builds the module of this tree, runs FILE with it, and shows
+		  --script FILE     builds the module, runs FILE with it in /job, and shows
 		                    the output as it comes
 		  --shell           builds the module, and gives a shell on this terminal
+		  --src SRC         take the module from this checkout
 		  --flavour F       fast, or debug: KASAN, lockdep, fault injection (fast)
 		  --timeout S       the machine is lost after S seconds (300)
 		  --mem SIZE        memory, in MiB or with a suffix (2G)
@@ -31,7 +33,7 @@ usage()
 	exit 2
 }
 
-job='' out='' script='' shell='' flavour=fast timeout=300 mem=2G ncpus=2 scratch=4G
+job='' out='' script='' shell='' src=$TOP flavour=fast timeout=300 mem=2G ncpus=2 scratch=4G
 append='' follow=''
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -43,6 +45,7 @@ while [ $# -gt 0 ]; do
 	--job)		job=$2 ;;
 	--out)		out=$2 ;;
 	--script)	script=$2 follow=1 ;;
+	--src)		src=$2 ;;
 	--flavour)	flavour=$2 ;;
 	--timeout)	timeout=$2 ;;
 	--mem)		mem=$2 ;;
@@ -81,7 +84,7 @@ mkdir -p "$shared/usr/lib" "$shared/etc/udev/rules.d"
 if [ -n "$job" ]; then
 	cp -a "$job" "$shared/job"
 else
-	"$here/module.sh" "$flavour" "$TOP" "$shared/job"
+	"$here/module.sh" "$flavour" "$src" "$shared/job"
 fi
 [ -z "$script" ] || install -m 755 "$script" "$shared/job/run"
 [ -n "$shell" ] || [ -x "$shared/job/run" ] || die "$job/run is missing or not executable"
@@ -140,21 +143,4 @@ kill -KILL -- -$pid 2>/dev/null || true
 pid=
 wait "${writers[@]}" || true
 
-# The verdict goes to a file of its own; the output keeps what the job said.
-sed -n "s/^.*vm-verdict $token //p" "$out/output" >"$out/verdict"
-sed -i "/^vm-verdict $token /d; s/vm-verdict $token .*//" "$out/output"
-verdict=$(<"$out/verdict")
-case $verdict in
-"run=0 rmmod=ok log=clean leaks=none")
-	exit 0
-	;;
-'')
-	step "User-Mode Linux: no verdict: $lost. The end of its console:"
-	tail -n 40 "$out/console" >&2
-	exit 2
-	;;
-*)
-	step "User-Mode Linux: $verdict"
-	exit 1
-	;;
-esac
+judge "$out" "$token" "User-Mode Linux ($flavour)" "$lost"

@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# check.sh [--flavour F] [--src SRC] [PATTERN]: runs the KUnit suites and the selftests
+# of the checkout SRC (default: this one) in User-Mode Linux 7.3; only those whose
+# name matches PATTERN ("kunit" is one), if given. Prints KTAP. Exit status as of
+# run.sh.
+
+. "$(dirname "$0")/../lib.sh"
+
+flavour=fast src=$TOP
+while :; do
+	case ${1:-} in
+	--flavour)	flavour=$2 ;;
+	--src)		src=$2 ;;
+	-*)		die "usage: check.sh [--flavour fast|debug] [--src SRC] [PATTERN]" ;;
+	*)		break ;;
+	esac
+	shift 2
+done
+pattern=${1:-}
+
+tmp=$(mktemp -d "$CACHE/uml-check.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+job=$tmp/job
+mkdir "$job"
+step "building the module and the tests for User-Mode Linux"
+"$TOP/scripts/uml/module.sh" "$flavour" "$src" "$job"
+"$TOP/scripts/kernel/selftests.sh" bookworm "$job/selftests"
+install -m 755 "$TOP/scripts/uml/job.sh" "$job/run"
+grep -e "$pattern" "$job/selftests/kselftest-list.txt" >"$job/tests" || true
+if [[ kunit =~ $pattern ]]; then
+	"$TOP/scripts/uml/module.sh" "$flavour" "$src" "$job/kunit" \
+		CONFIG_BLK_DEV_VINTEG_KUNIT_TEST=y
+elif [ ! -s "$job/tests" ]; then
+	die "no test's name matches '$pattern'"
+fi
+
+"$TOP/scripts/uml/run.sh" --flavour "$flavour" --job "$job" --out "$tmp/out" --follow \
+	--timeout 1800

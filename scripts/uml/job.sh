@@ -1,0 +1,36 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# In the guest: the module's KUnit suites, and the selftests that are listed in the
+# file "tests". Speaks KTAP; fails if one of them does, or if there was none.
+
+cd /job || exit
+
+# The suites run when a module that has them is loaded.
+kunit()
+{
+	local results ran=
+
+	insmod kunit/vinteg.ko || return
+	for results in /sys/kernel/debug/kunit/vinteg*/results; do
+		cat "$results" && ran=y
+	done
+	udevadm settle
+	rmmod vinteg && [ -n "$ran" ]
+}
+
+selftests()
+{
+	local test options=()
+
+	while read -r test; do
+		options+=(-t "$test")
+	done <tests
+	[ ${#options[@]} = 0 ] || selftests/run_kselftest.sh "${options[@]}"
+}
+
+{
+	[ ! -e kunit ] || kunit || echo "not ok the KUnit suites ran"
+	selftests
+} 2>&1 | tee /tmp/ktap
+grep -q '^ok ' /tmp/ktap && ! grep -q '^ *not ok ' /tmp/ktap
