@@ -1,0 +1,166 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Filesystems that don't do what a policy needs: some acknowledge a sync without doing
+# one, some have no direct I/O, some do it through the page cache without a word.
+
+. "$(dirname "$0")/lib.sh"
+start blkio mkfs.ext4 mkfs.btrfs chattr
+
+# new_file FILE
+new_file()
+{
+	dd if=/dev/zero of="$1" bs=1M count=2 status=none
+	sync "$1"
+}
+
+# bind_anew FILE [POLICY]
+bind_anew()
+{
+	[ -z "$(attr backing_file)" ] || reset
+	[ -z "${2:-}" ] || set_attr cache_policy "$2"
+	log_mark bind
+	bind "$1"
+}
+
+warned()
+{
+	[ "$(log_lines bind | grep -c "acknowledges syncs without .*$1")" = 1 ]
+}
+
+# catches: a durable policy on a filesystem that lies, without a warning with its reason.
+lies()
+{
+	bind_anew "$1/img" writeback
+	log_lines bind
+	warned "$2"
+	# Nothing was promised, so nothing is broken.
+	bind_anew "$1/img" unsafe
+	log_lines bind
+	fails warned ""
+	# But it is from here on.
+	log_mark bind
+	set_attr cache_policy writethrough
+	log_lines bind
+	warned "$2"
+}
+
+# catches: a warning that everybody learns to overlook.
+honest()
+{
+	bind_anew "$SCRATCH/ext4/img" none
+	log_lines bind
+	fails warned ""
+}
+
+# catches: a default that fails, or falls back without saying so, in the log and in
+# cache_policy.
+falls_back()
+{
+	bind_anew "$SCRATCH/ramfs/img"
+	[ "$(policy)" = writethrough ]
+	[ "$(log_lines bind | grep -c "falls back to writethrough")" = 1 ]
+	blkio write $DEV 0 4k
+	[ "$(stat_of direct_writes) $(stat_of buffered_writes)" = "0 1" ]
+	refuses EOPNOTSUPP cache_policy none
+	refuses EOPNOTSUPP cache_policy directsync
+	[ "$(policy)" = writethrough ]
+	set_attr cache_policy guest
+	blkio write $DEV 0 4k
+	blkio verify $DEV 0 4k
+}
+
+# catches: somebody who asked for direct I/O and gets something else.
+refuses_what_was_asked_for()
+{
+	reset
+	set_attr cache_policy "$1"
+	refuses EOPNOTSUPP backing_file "$SCRATCH/ramfs/img"
+	[ "$(attr backing_file)" = "" ]
+	[ "$(policy)" = "$1" ]
+}
+
+# fallbacks FILE NUMBER: of eight direct writes; what comes back is right all the same.
+# catches: fallbacks that aren't counted, or counted where there are none.
+fallbacks()
+{
+	bind_anew "$1" none
+	blkio write $DEV 0 4k count=8 seed=5
+	echo "fallbacks: $(stat_of direct_fallbacks), expected $2"
+	[ "$(stat_of direct_writes)" = 8 ]
+	[ "$(stat_of direct_fallbacks)" = "$2" ]
+	blkio flush $DEV
+	blkio verify $DEV 0 4k count=8 seed=5
+}
+
+# catches: a durable write that the filesystem did through its page cache, and left there.
+fallback_is_durable()
+{
+	local syncs
+
+	bind_anew "$SCRATCH/ext3/sparse" none
+	: >$TRACE/trace
+	blkio write $DEV 256k 4k count=4 fua
+	[ "$(stat_of direct_fallbacks)" = 4 ]
+	syncs=$(grep -c "block_rq_complete: [0-9,]* \(FF\|WF\)" $TRACE/trace)
+	echo "flushes and FUA writes below: $syncs"
+	[ "$syncs" -ge 4 ]
+}
+
+load
+mkdir "$SCRATCH"/{ext4,ext3,btrfs,ramfs,tmpfs,lower,over,careless}
+make_disk vtfs1 64 && mkfs.ext4 -q /dev/vtfs1 && mount /dev/vtfs1 "$SCRATCH/ext4" &&
+	at_exit umount "$SCRATCH/ext4" &&
+	make_disk vtfs2 64 && mkfs.ext4 -q /dev/vtfs2 &&
+	mount -o barrier=0 /dev/vtfs2 "$SCRATCH/careless" &&
+	at_exit umount "$SCRATCH/careless" || ktap_exit_fail_msg "no ext4"
+make_disk vtfs3 64 cache_size=32 && mkfs.ext4 -q -b 4096 -O ^extent,^64bit /dev/vtfs3 &&
+	mount /dev/vtfs3 "$SCRATCH/ext3" && at_exit umount "$SCRATCH/ext3" ||
+	ktap_exit_fail_msg "no ext4 without extents"
+make_disk vtfs4 256 && mkfs.btrfs -q /dev/vtfs4 && mount /dev/vtfs4 "$SCRATCH/btrfs" &&
+	at_exit umount "$SCRATCH/btrfs" || ktap_exit_fail_msg "no btrfs"
+mount -t ramfs ramfs "$SCRATCH/ramfs" && at_exit umount "$SCRATCH/ramfs"
+mount -t tmpfs tmpfs "$SCRATCH/tmpfs" && at_exit umount "$SCRATCH/tmpfs"
+mkdir "$SCRATCH"/tmpfs/{upper,work}
+modprobe -q overlay || true	# built into some kernels
+mount -t overlay -o "lowerdir=$SCRATCH/lower,upperdir=$SCRATCH/tmpfs/upper" \
+	-o "workdir=$SCRATCH/tmpfs/work,volatile" overlay "$SCRATCH/over" &&
+	at_exit umount "$SCRATCH/over" || ktap_exit_fail_msg "no volatile overlay"
+for dir in ext4 careless ramfs tmpfs over; do
+	new_file "$SCRATCH/$dir/img"
+done
+
+check "ext4: no warning" honest
+check "ext4 without barriers: a warning" lies "$SCRATCH/careless" "barrier"
+check "tmpfs: a warning" lies "$SCRATCH/tmpfs" ""
+check "overlay mounted volatile: a warning" lies "$SCRATCH/over" ""
+check "no direct I/O: the default falls back to writethrough" falls_back
+for p in none directsync; do
+	check "no direct I/O: $p is refused if asked for" refuses_what_was_asked_for $p
+done
+
+# Without extents ext4 writes to holes through the page cache.
+truncate -s 2M "$SCRATCH/ext3/sparse"
+new_file "$SCRATCH/ext3/full"
+TRACE=/sys/kernel/tracing/instances/vtfs
+numbers=$(cat /sys/block/vtfs3/dev)
+mkdir $TRACE && at_exit rmdir $TRACE &&
+	echo "dev == $((${numbers%:*} << 20 | ${numbers#*:}))" \
+		>$TRACE/events/block/block_rq_complete/filter &&
+	echo 1 >$TRACE/events/block/block_rq_complete/enable
+check "ext4 without extents, on holes: fallbacks are counted" fallbacks "$SCRATCH/ext3/sparse" 8
+check "ext4 without extents, on blocks: no fallbacks" fallbacks "$SCRATCH/ext3/full" 0
+check "a fallback is durable if it has to be" fallback_is_durable
+
+# With checksums btrfs falls back since 6.14 and kernels that took it over; 7.3 copies.
+touch "$SCRATCH/btrfs/plain"
+chattr +C "$SCRATCH/btrfs/plain"
+new_file "$SCRATCH/btrfs/plain"
+new_file "$SCRATCH/btrfs/sums"
+case $(uname -r) in
+6.12.*)	expected=8 ;;
+*)	expected=0 ;;
+esac
+check "btrfs with checksums: fallbacks are counted" fallbacks "$SCRATCH/btrfs/sums" $expected
+check "btrfs without checksums: no fallbacks" fallbacks "$SCRATCH/btrfs/plain" 0
+finish

@@ -1,0 +1,117 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The policy is switched 10,000 times while fio writes, reads back and verifies, on five
+# devices at a time (a switch mostly waits for the queue to drain), one of them held
+# back by a cgroup's io.max.
+
+. "$(dirname "$0")/lib.sh"
+start fio policyswitch blkio mkfs.ext4
+DEVICES=5
+SWITCHES=2000	# per device
+
+CGROUP=/sys/fs/cgroup
+
+# throttle DEVICE: whoever is in the cgroup gets a part of what it can do.
+throttle()
+{
+	mountpoint -q $CGROUP || mount -t cgroup2 cgroup2 $CGROUP || return
+	echo +io >$CGROUP/cgroup.subtree_control && mkdir $CGROUP/vinteg-test || return
+	at_exit rmdir $CGROUP/vinteg-test
+	echo "$(cat "/sys/block/$1/dev") riops=200 wiops=200" >$CGROUP/vinteg-test/io.max
+}
+
+# load_on N: direct and page-cache I/O, verified as it goes, until the file "stop" is
+# there. The device is verified as a whole at the end of each round.
+load_on()
+{
+	local direct=1 round=0
+
+	[ "$1" != 4 ] || echo $BASHPID >$CGROUP/vinteg-test/cgroup.procs
+	until [ -e "$SCRATCH/stop" ]; do
+		round=$((round + 1))
+		direct=$((1 - direct))
+		fio --name=switching --filename="/dev/vinteg$1" --size=2M --bs=4k --rw=randwrite \
+			--ioengine=libaio --iodepth=4 --direct=$direct --fsync=32 \
+			--verify=crc32c --verify_fatal=1 --verify_backlog=64 \
+			--randseed=$round --allow_file_create=0 || return
+	done
+	echo "$round rounds"
+}
+
+prepare()
+{
+	local i
+
+	for ((i = 0; i < DEVICES; i++)); do
+		dd if=/dev/zero of="$SCRATCH/fs/img$i" bs=1M count=2 status=none
+		bind "$SCRATCH/fs/img$i" vinteg$i || return
+	done
+}
+
+run()
+{
+	local i
+
+	for ((i = 0; i < DEVICES; i++)); do
+		load_on $i >"$SCRATCH/fio$i" 2>&1 &
+		LOADS[i]=$!
+	done
+	for ((i = 0; i < DEVICES; i++)); do
+		policyswitch /sys/block/vinteg$i/cache_policy $SWITCHES $i >"$SCRATCH/switch$i" &
+		SWITCHERS[i]=$!
+	done
+	for ((i = 0; i < DEVICES; i++)); do
+		wait "${SWITCHERS[i]}"
+		SWITCHED[i]=$?
+	done
+	touch "$SCRATCH/stop"
+	for ((i = 0; i < DEVICES; i++)); do
+		wait "${LOADS[i]}"
+		LOADED[i]=$?
+	done
+}
+
+# catches: a switch that fails, sticks, or takes hold halfway.
+switched()
+{
+	cat "$SCRATCH/switch$1"
+	[ "${SWITCHED[$1]}" = 0 ]
+	grep -qx "$SWITCHES switches" "$SCRATCH/switch$1"
+}
+
+# catches: data lost or torn by a switch, a request dropped, hung or failed at the freeze.
+verified()
+{
+	tail -n 5 "$SCRATCH/fio$1"
+	[ "${LOADED[$1]}" = 0 ]
+	grep -q "rounds$" "$SCRATCH/fio$1"
+	[ "$(stat_of errors vinteg"$1")" = 0 ]
+	[ "$(stat_of writes vinteg"$1")" -ge 512 ]
+	[ "$(attr writeback_error vinteg"$1")" = 0 ]
+}
+
+# catches: a test that throttled nothing.
+throttled()
+{
+	local bound
+
+	bound=$(cat "$CGROUP/vinteg-test/io.max")
+	echo "$bound"
+	[ -n "$bound" ]
+	grep -q "^$(cat /sys/block/vinteg4/dev) .*wios=[1-9]" "$CGROUP/vinteg-test/io.stat"
+}
+
+load num_devices=$DEVICES
+make_disk vtswitch 64 cache_size=32 && mkfs.ext4 -q -b 4096 /dev/vtswitch &&
+	mkdir "$SCRATCH/fs" && mount /dev/vtswitch "$SCRATCH/fs" && prepare ||
+	ktap_exit_fail_msg "nothing to test on"
+at_exit umount "$SCRATCH/fs"
+throttle vinteg4 || ktap_exit_fail_msg "no cgroup with io.max"
+run
+for ((n = 0; n < DEVICES; n++)); do
+	check "vinteg$n: the policy was switched $SWITCHES times" switched $n
+	check "vinteg$n: no I/O error and no verify error meanwhile" verified $n
+done
+check "vinteg4 was held back by io.max" throttled
+finish
