@@ -54,6 +54,13 @@ start()
 		command -v "$cmd" >/dev/null || ktap_exit_fail_msg "the command $cmd is missing"
 	done
 	[ ! -e /sys/module/vinteg ] || unload || ktap_exit_fail_msg "vinteg is in use already"
+	# What insmod, or else modprobe, and modinfo take.
+	MODULE=vinteg
+	if ! modprobe -n -q vinteg; then
+		[ -e "${VINTEG_KO:-}" ] ||
+			ktap_exit_fail_msg "modprobe knows no vinteg, and VINTEG_KO is no module"
+		MODULE=$VINTEG_KO
+	fi
 	SCRATCH=$(mktemp -d)
 	mount -t tmpfs -o mode=755 vinteg-test "$SCRATCH" ||
 		ktap_exit_fail_msg "no place for scratch files"
@@ -62,6 +69,12 @@ start()
 	# Marks in the log must not be dropped.
 	echo on >/proc/sys/kernel/printk_devkmsg 2>/dev/null || true
 	log_mark test
+}
+
+# must COMMAND...: a preparation without which nothing makes sense.
+must()
+{
+	"$@" || ktap_exit_fail_msg "could not prepare: $*"
 }
 
 # at_exit COMMAND...: to be run at the end in any case; the last one first.
@@ -156,25 +169,20 @@ log_lines()
 	log_since "$1" | sed -n 's/^.*\] \(vinteg[0-9]*: \)/\1/p'
 }
 
-# load [PARAMETER=VALUE...]
-load()
+# insert [PARAMETER=VALUE...]: loads the module.
+insert()
 {
-	if modprobe -n -q vinteg; then
-		modprobe vinteg "$@" || return
+	if [ "$MODULE" = vinteg ]; then
+		modprobe vinteg "$@"
 	else
-		insmod "${VINTEG_KO:?is not set and modprobe knows no vinteg}" "$@" || return
+		insmod "$MODULE" "$@"
 	fi
-	settle
 }
 
-# module_file: what modinfo takes.
-module_file()
+# load [PARAMETER=VALUE...]: and waits until udev has seen its devices.
+load()
 {
-	if modprobe -n -q vinteg; then
-		echo vinteg
-	else
-		echo "$VINTEG_KO"
-	fi
+	insert "$@" && settle
 }
 
 # unload: udev may still be looking at a device.
@@ -193,14 +201,16 @@ settle()
 # attr NAME [DEVICE], set_attr NAME VALUE [DEVICE]: of vinteg0 if not told otherwise.
 attr()
 {
-	cat "/sys/block/${2:-vinteg0}/$1"
+	local lines
+
+	mapfile -t lines <"/sys/block/${2:-vinteg0}/$1" && printf '%s\n' "${lines[@]}"
 }
 
 set_attr()
 {
 	local said
 
-	said=$(printf '%s' "$2" | put "/sys/block/${3:-vinteg0}/$1") && return
+	said=$(put "/sys/block/${3:-vinteg0}/$1" "$2") && return
 	echo "$1 := '$2': $said"
 	return 1
 }
@@ -210,7 +220,7 @@ refuses()
 {
 	local said
 
-	said=$(printf '%s' "$3" | put "/sys/block/${4:-vinteg0}/$2") || true
+	said=$(put "/sys/block/${4:-vinteg0}/$2" "$3") || true
 	[ "$said" = "$1" ] && return
 	echo "$2 := '$3': $said, expected $1"
 	return 1
@@ -219,7 +229,11 @@ refuses()
 # policy [DEVICE]: the current one.
 policy()
 {
-	attr cache_policy "${1:-}" | sed -n 's/.*\[\(.*\)\].*/\1/p'
+	local all
+
+	read -r all <"/sys/block/${1:-vinteg0}/cache_policy"
+	all=${all#*[}
+	echo "${all%]*}"
 }
 
 # stat_of NAME [DEVICE]

@@ -118,7 +118,7 @@ all_refused()
 	before=$(state)
 	for input; do
 		# shellcheck disable=SC2059 # formats on purpose
-		said=$(printf -- "$input" | put "$SYS/$name") || true
+		said=$(put "$SYS/$name" < <(printf -- "$input")) || true
 		echo "${input:0:40}: $said"
 		[ "$said" = EINVAL ]
 	done
@@ -147,9 +147,9 @@ needs_privilege()
 	before=$(state)
 	for name in backing_file cache_policy read_only logical_block_size rescan reset \
 		writeback_error; do
-		[ "$(echo 1 | setpriv --bounding-set -sys_admin put $SYS/$name)" = EPERM ]
+		[ "$(setpriv --bounding-set -sys_admin put $SYS/$name 1)" = EPERM ]
 	done
-	[ "$(echo 0 | setpriv --bounding-set -sys_admin put "$CONTROL/hot_remove")" = EPERM ]
+	[ "$(setpriv --bounding-set -sys_admin put "$CONTROL/hot_remove" 0)" = EPERM ]
 	fails setpriv --bounding-set -sys_admin cat "$CONTROL/hot_add"
 	[ "$(state)" = "$before" ]
 }
@@ -268,11 +268,11 @@ back_to_defaults()
 }
 
 start setpriv mkfs.ext4 blkdiscard
-load num_devices=1
-make_disk vtother 32
-mkfs.ext4 -q /dev/vtother
+must load num_devices=1
+must make_disk vtother 32
+must mkfs.ext4 -q /dev/vtother
 mkdir "$SCRATCH/fs"
-mount /dev/vtother "$SCRATCH/fs"
+must mount /dev/vtother "$SCRATCH/fs"
 ODD=$((1048576 + 3 * 512 + 100))
 truncate -s 1M "$SCRATCH/fs/a.img"
 truncate -s $ODD "$SCRATCH/fs/odd.img"
@@ -305,7 +305,7 @@ check "refused while bound: read_only, logical_block_size, another file" not_whi
 check "refused without CAP_SYS_ADMIN" needs_privilege
 
 dd if=/dev/zero of="$SCRATCH/fs/a.img" bs=1M count=1 status=none
-bind "$SCRATCH/fs/a.img"
+must bind "$SCRATCH/fs/a.img"
 for policy in $POLICIES; do
 	set_attr cache_policy "$policy"
 	check "stats add up: $policy" stats_add_up "$policy"

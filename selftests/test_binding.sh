@@ -80,8 +80,8 @@ unreadable()
 	truncate -s 1M "$FS/private.img"
 	chown 1:1 "$FS/private.img"
 	chmod 0 "$FS/private.img"
-	said=$(printf %s "$FS/private.img" |
-		setpriv --bounding-set -dac_override,-dac_read_search put $SYS/backing_file) || true
+	said=$(setpriv --bounding-set -dac_override,-dac_read_search \
+		put $SYS/backing_file "$FS/private.img") || true
 	echo "$said"
 	[ "$said" = EACCES ]
 	unbound
@@ -97,7 +97,7 @@ looked_up_as_the_writer_sees_it()
 	unshare --mount --propagation private sh -ec '
 		mount -t tmpfs -o size=4M vinteg-test "$1/own"
 		truncate -s 2M "$1/own/hidden.img"
-		printf %s "$1/own/hidden.img" | put /sys/block/vinteg0/backing_file
+		put /sys/block/vinteg0/backing_file "$1/own/hidden.img"
 	' sh "$FS"
 	settle
 	[ "$(attr size)" = 4096 ]
@@ -330,16 +330,16 @@ property()
 start setpriv mkfs.ext4 chattr mkswap
 FS=$SCRATCH/fs
 mkdir "$FS" "$SCRATCH/other" "$SCRATCH/ram" "$SCRATCH/big"
-load num_devices=3
-make_disk vtlower 64
-make_disk vtspare 16
-make_disk vtbig 32 blocksize=4096
+must load num_devices=3
+must make_disk vtlower 64
+must make_disk vtspare 16
+must make_disk vtbig 32 blocksize=4096
 for disk in vtlower vtspare vtbig; do
-	mkfs.ext4 -q /dev/$disk
+	must mkfs.ext4 -q /dev/$disk
 done
-mount /dev/vtlower "$FS"
-mount /dev/vtbig "$SCRATCH/big"
-mount -t ramfs vinteg-test "$SCRATCH/ram"
+must mount /dev/vtlower "$FS"
+must mount /dev/vtbig "$SCRATCH/big"
+must mount -t ramfs vinteg-test "$SCRATCH/ram"
 truncate -s 1M "$SCRATCH/a.img" "$FS/a.img" "$SCRATCH/ram/a.img" "$SCRATCH/big/a.img"
 truncate -s 511 "$FS/tiny"
 touch "$FS/empty"
@@ -350,7 +350,7 @@ dd if=/dev/zero of="$FS/swap" bs=1M count=2 status=none
 chmod 600 "$FS/swap"
 mkdir "$FS/content"
 echo content >"$FS/content/file"
-mkfs.ext4 -q -d "$FS/content" "$FS/fs.img" 4M 2>/dev/null
+must mkfs.ext4 -q -d "$FS/content" "$FS/fs.img" 4M 2>/dev/null
 
 property "a file fits" fits "$FS/a.img"
 property "a symbolic link to it fits" fits "$(ln -s a.img "$FS/link"; echo "$FS/link")"

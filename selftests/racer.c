@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * racer SECONDS FILE FILE: opens, binds, resets, resizes, adds and removes vinteg
+ * devices, each by a thread of its own, and all at the same time. Fails if something
+ * ends with an error that is no consequence of the others, or if something has not
+ * succeeded a few times within ten times the seconds. Prints what happened.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEVICES	2
+#define ENOUGH	5
+#define CONTROL	"/sys/class/vinteg-control/"
+
+static const char *files[DEVICES];
+static atomic_bool stop;
+
+struct racer {
+	const char *name;
+	int (*run)(unsigned int round);	/* 0 or an errno */
+	atomic_uint ok;
+	unsigned int lost[133];	/* by errno */
+};
+
+static int path_of(char *path, size_t size, unsigned int disk, const char *attr)
+{
+	return snprintf(path, size, "/sys/block/vinteg%u/%s", disk % DEVICES, attr);
+}
+
+static int write_to(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	int ret = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = errno;
+	close(fd);
+	return ret;
+}
+
+static int set(unsigned int disk, const char *attr, const char *text)
+{
+	char path[64];
+
+	path_of(path, sizeof(path), disk, attr);
+	return write_to(path, text);
+}
+
+static int race_open(unsigned int round)
+{
+	char path[32], buf[4096];
+	int ret = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/vinteg%u", round % DEVICES);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return errno;
+	if (read(fd, buf, sizeof(buf)) < 0)
+		ret = errno;
+	close(fd);
+	/* Leaves the others time in between. */
+	usleep(2000);
+	return ret;
+}
+
+static int race_bind(unsigned int round)
+{
+	return set(round, "backing_file", files[round / 2 % DEVICES]);
+}
+
+static int race_reset(unsigned int round)
+{
+	return set(round, "reset", "1");
+}
+
+static int race_rescan(unsigned int round)
+{
+	return set(round, "rescan", "1");
+}
+
+static int race_policy(unsigned int round)
+{
+	static const char * const names[] = { "none", "writeback", "unsafe",
+					      "writethrough", "guest" };
+
+	return set(round, "cache_policy", names[round % 5]);
+}
+
+static int race_read_only(unsigned int round)
+{
+	return set(round, "read_only", "0");
+}
+
+static int race_look(unsigned int round)
+{
+	static const char * const names[] = { "backing_file", "cache_policy", "size",
+					      "stats/reads", "writeback_error" };
+	char path[64], buf[4096];
+	int ret = 0;
+	int fd;
+
+	path_of(path, sizeof(path), round, names[round % 5]);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return errno;
+	if (read(fd, buf, sizeof(buf)) < 0)
+		ret = errno;
+	close(fd);
+	return ret;
+}
+
+static int race_remove(unsigned int round)
+{
+	int ret = write_to(CONTROL "hot_remove", round % DEVICES ? "1" : "0");
+
+	usleep(20000);
+	return ret;
+}
+
+/* Fills up what the others have removed. */
+static int race_add(unsigned int round)
+{
+	char path[64], number[16];
+	int ret = 0;
+	int fd;
+
+	path_of(path, sizeof(path), round, "size");
+	if (!access(path, F_OK))
+		return EBUSY;
+	fd = open(CONTROL "hot_add", O_RDONLY);
+	if (fd < 0)
+		return errno;
+	if (read(fd, number, sizeof(number)) < 0)
+		ret = errno;
+	close(fd);
+	return ret;
+}
+
+static struct racer racers[] = {
+	{ .name = "open", .run = race_open },
+	{ .name = "bind", .run = race_bind },
+	{ .name = "reset", .run = race_reset },
+	{ .name = "rescan", .run = race_rescan },
+	{ .name = "policy", .run = race_policy },
+	{ .name = "read_only", .run = race_read_only },
+	{ .name = "look", .run = race_look },
+	{ .name = "add", .run = race_add },
+	{ .name = "remove", .run = race_remove },
+};
+
+#define NR_RACERS (sizeof(racers) / sizeof(racers[0]))
+
+static void *race(void *arg)
+{
+	struct racer *racer = arg;
+	unsigned int round;
+
+	for (round = 0; !stop; round++) {
+		int ret = racer->run(round);
+
+		if (ret)
+			racer->lost[ret]++;
+		else
+			racer->ok++;
+	}
+	return NULL;
+}
+
+static int all_succeeded(void)
+{
+	size_t i;
+
+	for (i = 0; i < NR_RACERS; i++)
+		if (racers[i].ok < ENOUGH)
+			return 0;
+	return 1;
+}
+
+/* Busy, gone, or, in the middle of going, nothing to read or rescan there. */
+static int is_expected(int error)
+{
+	return error == EBUSY || error == ENODEV || error == ENOENT || error == ENXIO;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t threads[NR_RACERS];
+	int seconds, waited = 0, failed = 0;
+	size_t i, e;
+
+	if (argc != 2 + DEVICES)
+		errx(2, "usage: racer SECONDS FILE FILE");
+	seconds = atoi(argv[1]);
+	files[0] = argv[2];
+	files[1] = argv[3];
+
+	for (i = 0; i < NR_RACERS; i++)
+		if (pthread_create(&threads[i], NULL, race, &racers[i]))
+			errx(2, "no thread");
+	while (waited < seconds || (!all_succeeded() && waited < 10 * seconds)) {
+		sleep(1);
+		waited++;
+	}
+	stop = 1;
+	for (i = 0; i < NR_RACERS; i++)
+		pthread_join(threads[i], NULL);
+
+	for (i = 0; i < NR_RACERS; i++) {
+		printf("%s: %u times", racers[i].name, racers[i].ok);
+		for (e = 0; e < 133; e++) {
+			if (!racers[i].lost[e])
+				continue;
+			printf(", %u times %s", racers[i].lost[e], strerrorname_np(e));
+			if (!is_expected(e)) {
+				printf(" (unexpected)");
+				failed = 1;
+			}
+		}
+		if (racers[i].ok < ENOUGH) {
+			printf(" (too few)");
+			failed = 1;
+		}
+		putchar('\n');
+	}
+	return failed;
+}
