@@ -84,12 +84,13 @@ selftests()
 
 	[ -x "$dir/job/run" ] || return 0
 	step "$kernel: booting, then $(wc -l <"$dir/list") test programs"
-	mkdir -p "$dir/out"
-	: >"$dir/out/output"
 	"$TOP/scripts/vm/run.sh" --kernel "$kernel" --job "$dir/job" --out "$dir/out" \
 		--timeout "$TIMEOUT" 2>"$dir/vm" &
 	vm=$!
-	ktap_read "$kernel" < <(tail -n +1 -F -s 0.5 --pid=$vm "$dir/out/output" 2>/dev/null)
+	while [ ! -e "$dir/out/output" ] && kill -0 $vm 2>/dev/null; do
+		nap 0.2
+	done
+	ktap_read "$kernel" < <(tail -n +1 -f -s 0.5 --pid=$vm "$dir/out/output" 2>/dev/null)
 	wait $vm || true
 
 	while IFS=: read -r _ test; do
