@@ -6,8 +6,14 @@ KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 # What is installed goes below this folder: for packages and tests.
 DESTDIR ?=
-MODULES := $(DESTDIR)/lib/modules/$(KVER)
+INSTALL_MOD_PATH ?= $(DESTDIR)
+PREFIX ?= /usr/local
+MODULES := $(INSTALL_MOD_PATH)/lib/modules/$(KVER)
 MODULE := updates/drivers/block/vinteg/vinteg.ko
+TOOL := $(DESTDIR)$(PREFIX)/sbin/vintegctl
+MANUAL := $(DESTDIR)$(PREFIX)/share/man/man8/vintegctl.8
+DOC := $(DESTDIR)$(PREFIX)/share/doc/vinteg
+RULES := $(DESTDIR)/etc/udev/rules.d/60-vinteg.rules
 
 # For the test machine.
 KERNEL ?= 6.12
@@ -23,7 +29,7 @@ all: modules
 help:
 	@echo 'Without a test machine, for the kernel of this one (or KVER=...):'
 	@echo '  make             build the module'
-	@echo '  make install     build it and install it for modprobe'
+	@echo '  make install     build it and install it for modprobe, and vintegctl(8)'
 	@echo '  make uninstall   remove it again'
 	@echo '  make clean       remove what the build left in this folder'
 	@echo 'In a test machine, which is made on first use (as root):'
@@ -46,12 +52,20 @@ modules: headers
 
 install: modules
 	install -D -m 644 drivers/block/vinteg/vinteg.ko '$(MODULES)/$(MODULE)'
-	depmod -b '$(DESTDIR)/' '$(KVER)'
+	depmod -b '$(INSTALL_MOD_PATH)/' '$(KVER)'
+	install -D -m 755 scripts/vintegctl '$(TOOL)'
+	install -D -m 644 scripts/install/vintegctl.8 '$(MANUAL)'
+	install -D -m 644 scripts/install/60-vinteg.rules '$(RULES)'
+	install -d '$(DOC)'
+	install -m 644 README drivers/block/vinteg/vinteg.rst scripts/install/modprobe.conf \
+		drivers/block/vinteg/sysfs-block-vinteg '$(DOC)'
 
 uninstall:
 	rm -f '$(MODULES)/$(MODULE)'
 	-rmdir -p --ignore-fail-on-non-empty '$(dir $(MODULES)/$(MODULE))'
-	depmod -b '$(DESTDIR)/' '$(KVER)'
+	depmod -b '$(INSTALL_MOD_PATH)/' '$(KVER)'
+	rm -f '$(TOOL)' '$(MANUAL)' '$(RULES)'
+	rm -rf '$(DOC)'
 
 clean:
 	find . -path ./.git -prune -o -type f \
