@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # check.sh: everything that is tested. KERNELS="6.12 7.3" leaves out other kernels,
-# TESTS=pattern other selftests (and all that is no selftest). Ends with the line
-# "N passed, N failed, N skipped"; the exit status is 0 only if none failed.
+# TESTS=pattern other selftests (and all that is no selftest). LOGS=folder keeps the
+# logs there. Ends with the line "N passed, N failed, N skipped"; the exit status is 0
+# only if none failed.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/ktap.sh"
@@ -20,7 +21,9 @@ for kernel in $KERNELS; do
 done
 
 # Kept until the next run, to be read when something failed.
-logs=$CACHE/check
+logs=${LOGS:-$CACHE/check}
+exec {lock}>"$logs.lock"
+flock -n "$lock" || die "another check writes to $logs: wait, or say LOGS=folder"
 rm -rf "$logs"
 mkdir -p "$logs"
 RESULTS=$logs/results

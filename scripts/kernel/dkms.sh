@@ -38,7 +38,8 @@ MAKE_INSTALL='
 	modprobe -d /new -S "$1" --show-depends vinteg
 	modinfo -F vermagic /new/lib/modules/*/updates/drivers/block/vinteg/vinteg.ko | grep -F "$1 "
 	make KVER="$1" DESTDIR=/new uninstall
-	[ -z "$(find /new -name "vinteg*")" ]
+	left=$(find /new -type f ! -name "modules.*")
+	[ -z "$left" ]
 	if modprobe -q -d /new -S "$1" --show-depends vinteg; then
 		exit 1
 	fi'
