@@ -123,7 +123,9 @@ fi
 
 start=$SECONDS
 : >"$out/output"
-qemu-system-x86_64 "${machine[@]}" -append "$cmdline" </dev/null >"$out/qemu" 2>&1 &
+# Whatever ends this script, the machine doesn't outlive it.
+setpriv --pdeathsig KILL \
+	qemu-system-x86_64 "${machine[@]}" -append "$cmdline" </dev/null >"$out/qemu" 2>&1 &
 pid=$!
 [ -z "$pidfile" ] || echo $pid >"$pidfile"
 if [ -n "$follow" ]; then
