@@ -93,7 +93,6 @@ static void vinteg_probe_sync(struct vinteg_backing *backing)
 	backing->one_sync = vinteg_is_bdev(backing) ||
 		vinteg_on_fs(backing, "ext4") || vinteg_on_fs(backing, "xfs");
 
-	backing->volatile_cache = !bdev || bdev_write_cache(bdev);
 	/* Without FUA on the disk, one sync for several writes is cheaper. */
 	backing->native_dsync = backing->one_sync && bdev &&
 		(!bdev_write_cache(bdev) || bdev_fua(bdev));
@@ -102,6 +101,7 @@ static void vinteg_probe_sync(struct vinteg_backing *backing)
 static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 {
 	int flags = O_LARGEFILE | (backing->read_only ? O_RDONLY : O_RDWR);
+	int excl;
 	struct file *file;
 	struct path at;
 	umode_t mode;
@@ -119,15 +119,22 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	if (err)
 		return err;
 
+	/*
+	 * A raw block device is claimed by the file that data goes through:
+	 * blkdev_fallocate() takes it for a stranger otherwise.
+	 */
+	excl = S_ISBLK(mode) ? O_EXCL : 0;
 	/* filp_open() checks permissions, dentry_open() does not. */
-	file = filp_open(path, flags | O_NONBLOCK, 0);
+	file = filp_open(path, flags | excl | O_NONBLOCK, 0);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	backing->io = file;
-	backing->mapping = file->f_mapping;
-	err = vinteg_check_type(file_inode(file)->i_mode);
-	if (err)
-		return err;
+	/* Of an overlay file, the one below that has the pages. */
+	backing->mapping = S_ISBLK(mode) ? file->f_mapping :
+		d_real_inode(file_dentry(file))->i_mapping;
+	/* The path may lead elsewhere by now. */
+	if ((file_inode(file)->i_mode ^ mode) & S_IFMT)
+		return -EBUSY;
 	if (!file->f_op->read_iter || !file->f_op->write_iter ||
 	    !file->f_op->fsync)
 		return -EINVAL;
@@ -135,18 +142,10 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	/* Timestamps on the way of each write cost; vinteg_backing_touch(). */
 	file->f_mode |= FMODE_NOCMTIME;
 
-	if (vinteg_is_bdev(backing)) {
-		void *claim = vinteg_bdev_claim(file_inode(file)->i_rdev,
-						backing->read_only, backing);
-
-		if (IS_ERR(claim))
-			return PTR_ERR(claim);
-		backing->bdev_claim = claim;
-		/* Newer kernels let such a disk be opened for writing. */
-		if (!backing->read_only &&
-		    bdev_read_only(vinteg_file_bdev(file)))
-			return -EROFS;
-	}
+	/* Newer kernels let a read-only disk be opened for writing. */
+	if (vinteg_is_bdev(backing) && !backing->read_only &&
+	    bdev_read_only(vinteg_file_bdev(file)))
+		return -EROFS;
 
 	file = dentry_open(&backing->io->f_path, flags, current_cred());
 	if (IS_ERR(file))
@@ -179,13 +178,15 @@ static struct vinteg_backing *vinteg_backing_of_disk(struct gendisk *disk)
 static int vinteg_check_chain(struct vinteg_backing *backing)
 {
 	struct vinteg *dev = backing->dev;
+	int depth;
 
-	while (backing) {
+	/* Completions run up the whole chain on one stack. */
+	for (depth = 0; backing; depth++) {
 		struct block_device *bdev = vinteg_lower_bdev(backing);
 
 		if (!bdev)
 			return 0;
-		if (bdev->bd_disk == dev->disk)
+		if (bdev->bd_disk == dev->disk || depth == VINTEG_MAX_DEPTH)
 			return -ELOOP;
 		backing = vinteg_backing_of_disk(bdev->bd_disk);
 	}
@@ -247,6 +248,12 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 	bdev = vinteg_is_bdev(backing) ? vinteg_file_bdev(backing->io) : NULL;
 	backing->block_size = bdev ? bdev_physical_block_size(bdev) :
 		i_blocksize(backing->mapping->host);
+	/* That of a network file system is a transfer size. */
+	if (!vinteg_lower_bdev(backing))
+		backing->block_size = min_t(unsigned int, PAGE_SIZE,
+					    backing->block_size);
+	/* Unlike iomap, block/fops.c leaves this to who waits for the write. */
+	backing->must_invalidate = bdev;
 	backing->stable_writes = bdev ? bdev_stable_writes(bdev) :
 		backing->mapping->host->i_sb->s_iflags & SB_I_STABLE_WRITES;
 	/* blkdev_fallocate() has only this to offer. */
@@ -265,7 +272,8 @@ out_close:
  * vinteg_backing_close() - close a backing file
  * @backing: what vinteg_backing_open() returned
  *
- * When this returns, the lower file system can be unmounted.
+ * When this returns on a kernel thread, or when a user task that called it is
+ * back in user space, the lower file system can be unmounted.
  *
  * Context: process; sleeps; takes vinteg_bind_lock.
  */
@@ -276,12 +284,9 @@ void vinteg_backing_close(struct vinteg_backing *backing)
 	mutex_unlock(&vinteg_bind_lock);
 
 	if (backing->sync)
-		__fput_sync(backing->sync);
-	if (backing->bdev_claim)
-		vinteg_bdev_release(backing->bdev_claim, backing->read_only,
-				    backing);
+		vinteg_fput_sync(backing->sync);
 	if (backing->io)
-		__fput_sync(backing->io);
+		vinteg_fput_sync(backing->io);
 	kfree(backing);
 }
 
@@ -306,7 +311,8 @@ static const char *vinteg_lying_option(struct vinteg_backing *backing)
 					      "f2fs", "overlay" };
 	static const char * const options[] = { "nobarrier", "barrier=0",
 						"fsync_mode=nobarrier",
-						"volatile" };
+						"volatile",
+						"fsync=volatile" };
 	struct super_block *sb = file_inode(backing->io)->i_sb;
 	struct seq_file m = { .size = PAGE_SIZE, .file = backing->io };
 	const char *found = NULL;
@@ -329,18 +335,62 @@ static const char *vinteg_lying_option(struct vinteg_backing *backing)
 	return found;
 }
 
-/**
- * vinteg_backing_lies() - does the file system acknowledge syncs falsely?
- * @backing: the file
- *
- * Context: process; sleeps.
- * Return: what tells so, for the log, or NULL.
- */
-const char *vinteg_backing_lies(struct vinteg_backing *backing)
+static const char *vinteg_backing_lies(struct vinteg_backing *backing)
 {
 	if (backing->io->f_op->fsync == noop_fsync)
 		return "its sync does nothing";
 	return vinteg_lying_option(backing);
+}
+
+/**
+ * vinteg_backing_warn() - log it if the file system acknowledges syncs falsely
+ * @dev: the device
+ * @backing: its file
+ * @policy: a policy that promises nothing needs no warning
+ *
+ * Context: process; sleeps.
+ */
+void vinteg_backing_warn(struct vinteg *dev, struct vinteg_backing *backing,
+			 const struct vinteg_policy *policy)
+{
+	const char *why;
+
+	if (backing->read_only || policy->flush == VINTEG_FLUSH_IGNORE)
+		return;
+	why = vinteg_backing_lies(backing);
+	if (why)
+		vinteg_warn(dev, "the file system below acknowledges syncs without making data durable: %s\n",
+			    why);
+}
+
+/**
+ * vinteg_backing_check() - can a file do what a policy needs?
+ * @dev: device, for the log
+ * @backing: the file
+ * @policy: the policy
+ * @block_size: logical block size of the device in bytes
+ *
+ * Context: any.
+ * Return: 0, -EOPNOTSUPP if the policy needs direct I/O and the file can't,
+ * -EINVAL if it can, but only in larger blocks.
+ */
+int vinteg_backing_check(struct vinteg *dev, struct vinteg_backing *backing,
+			 const struct vinteg_policy *policy,
+			 unsigned int block_size)
+{
+	if (!vinteg_policy_needs_direct(policy))
+		return 0;
+	if (!backing->dio_align) {
+		vinteg_err(dev, "policy %s needs direct I/O, which the backing file can't do\n",
+			   policy->name);
+		return -EOPNOTSUPP;
+	}
+	if (block_size < backing->dio_align) {
+		vinteg_err(dev, "policy %s needs a logical_block_size of at least %u\n",
+			   policy->name, backing->dio_align);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /**

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What happens to a device while it exists: a file is bound and unbound, its
- * size taken over, the policy switched.  All of it runs under the control
- * mutex; what needs the disk to be closed holds a claim as well.
+ * Binding a file to a device, taking over its size, unbinding it.  All of it
+ * runs under the control mutex, and all but a rescan with the disk claimed.
  */
-#include <linux/capability.h>
 #include <linux/kobject.h>
 #include <linux/pagemap.h>
 
@@ -39,40 +37,42 @@ static int vinteg_apply_limits(struct vinteg *dev,
 	return vinteg_set_limits(dev->disk->queue, &lim);
 }
 
-static sector_t vinteg_capacity(struct vinteg_backing *backing,
-				unsigned int block_size)
+static sector_t vinteg_capacity(struct vinteg *dev)
 {
-	return round_down(backing->size, block_size) >> SECTOR_SHIFT;
+	if (!dev->backing)
+		return 0;
+	return round_down(dev->backing->size,
+			  queue_logical_block_size(dev->disk->queue)) >>
+		SECTOR_SHIFT;
 }
 
 /*
- * Capacity, diskseq, read-only flag, partitions, and at last the one event
- * that tells udev of it all.  The events that these send by themselves come
- * too early and are held back.
+ * Shows the world what is bound now, and lets it open the disk: capacity,
+ * diskseq, read-only flag, partitions, and at last the one event that tells
+ * udev of it all.  The events that these send by themselves come too early
+ * and are held back.
  */
-static void vinteg_announce(struct vinteg *dev, sector_t capacity,
-			    bool read_only)
+static void vinteg_announce(struct vinteg *dev)
 {
-	struct device *d = disk_to_dev(dev->disk);
-	void *opened;
+	struct vinteg_backing *backing = dev->backing;
+	struct gendisk *disk = dev->disk;
+	struct device *d = disk_to_dev(disk);
 
 	dev_set_uevent_suppress(d, 1);
-	vinteg_media_changed(dev->disk);
-	set_capacity(dev->disk, capacity);
-	set_disk_ro(dev->disk, read_only);
+	vinteg_media_changed(disk);
+	set_capacity(disk, vinteg_capacity(dev));
+	set_disk_ro(disk, backing && backing->read_only);
 	dev_set_uevent_suppress(d, 0);
 
-	if (capacity) {
-		/* The next open scans; it must be one that knows the block size. */
-		set_bit(GD_NEED_PART_SCAN, &dev->disk->state);
+	if (backing) {
+		/* The next open scans; not before, it sets the block size. */
+		set_bit(GD_NEED_PART_SCAN, &disk->state);
 		vinteg_unclaim(dev);
-		opened = vinteg_bdev_claim(disk_devt(dev->disk), true, NULL);
-		if (!IS_ERR(opened))
-			vinteg_bdev_release(opened, true, NULL);
+		vinteg_open_once(disk_devt(disk));
 	} else {
-		mutex_lock(&dev->disk->open_mutex);
-		bdev_disk_changed(dev->disk, false);
-		mutex_unlock(&dev->disk->open_mutex);
+		mutex_lock(&disk->open_mutex);
+		bdev_disk_changed(disk, false);
+		mutex_unlock(&disk->open_mutex);
 		vinteg_unclaim(dev);
 	}
 	kobject_uevent(&d->kobj, KOBJ_CHANGE);
@@ -93,7 +93,12 @@ static void vinteg_set_backing(struct vinteg *dev,
 
 static int vinteg_start_workers(struct vinteg *dev)
 {
-	const unsigned int flags = WQ_UNBOUND | WQ_MEM_RECLAIM;
+	/*
+	 * The last one: the lower file system may flush a workqueue that has
+	 * no rescuer, as xfs does when it runs out of space.  It does not do
+	 * so to free memory, so there is nothing to warn about.
+	 */
+	const unsigned int flags = WQ_UNBOUND | WQ_MEM_RECLAIM | __WQ_LEGACY;
 	const char *name = dev->disk->disk_name;
 	int nr = min_t(u64, WQ_MAX_ACTIVE, (u64)dev->tag_set.nr_hw_queues *
 		       dev->tag_set.queue_depth);
@@ -125,38 +130,6 @@ static void vinteg_stop_workers(struct vinteg *dev)
 	destroy_workqueue(dev->read_wq);
 }
 
-/* Can @backing do what @policy needs, with blocks of @block_size? */
-static int vinteg_check_policy(struct vinteg *dev,
-			       struct vinteg_backing *backing,
-			       const struct vinteg_policy *policy,
-			       unsigned int block_size)
-{
-	if (!vinteg_policy_needs_direct(policy))
-		return 0;
-	if (!backing->dio_align) {
-		vinteg_err(dev, "policy %s needs direct I/O, which the backing file can't do\n",
-			   policy->name);
-		return -EOPNOTSUPP;
-	}
-	if (block_size < backing->dio_align) {
-		vinteg_err(dev, "policy %s needs a logical_block_size of at least %u\n",
-			   policy->name, backing->dio_align);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static void vinteg_warn_of_lies(struct vinteg *dev,
-				struct vinteg_backing *backing,
-				const struct vinteg_policy *policy)
-{
-	const char *why = vinteg_backing_lies(backing);
-
-	if (why && !backing->read_only && policy->durable != VINTEG_DURABLE_NEVER)
-		vinteg_warn(dev, "the file system below acknowledges syncs without making data durable: %s\n",
-			    why);
-}
-
 static int vinteg_bind_checked(struct vinteg *dev,
 			       struct vinteg_backing *backing)
 {
@@ -183,11 +156,11 @@ static int vinteg_bind_checked(struct vinteg *dev,
 
 	if (vinteg_policy_needs_direct(policy) && !backing->dio_align &&
 	    !dev->policy_asked) {
-		policy = &vinteg_policies[VINTEG_WRITETHROUGH];
+		policy = vinteg_policy_find(VINTEG_FALLBACK_POLICY);
 		vinteg_warn(dev, "no direct I/O on the backing file, falls back to %s\n",
 			    policy->name);
 	}
-	err = vinteg_check_policy(dev, backing, policy, block_size);
+	err = vinteg_backing_check(dev, backing, policy, block_size);
 	if (err)
 		return err;
 
@@ -210,23 +183,86 @@ static int vinteg_bind_checked(struct vinteg *dev,
 		vinteg_stop_workers(dev);
 		return err;
 	}
-	vinteg_warn_of_lies(dev, backing, policy);
+	vinteg_backing_warn(dev, backing, policy);
 	vinteg_set_backing(dev, backing, policy);
-	vinteg_announce(dev, vinteg_capacity(backing, block_size),
-			backing->read_only);
 	return 0;
 }
 
-static int vinteg_bind(struct vinteg *dev, void *arg)
+static int vinteg_do_bind(struct vinteg *dev, void *arg)
 {
 	struct vinteg_backing *backing = arg;
 	int err = vinteg_bind_checked(dev, backing);
 
-	if (err) {
+	if (err)
 		vinteg_backing_close(backing);
-		vinteg_unclaim(dev);
-	}
 	return err;
+}
+
+static int vinteg_do_publish(struct vinteg *dev, void *arg)
+{
+	if (dev->backing)
+		vinteg_announce(dev);
+	else
+		vinteg_unclaim(dev);
+	return 0;
+}
+
+static int vinteg_do_bind_and_publish(struct vinteg *dev, void *arg)
+{
+	int err = vinteg_do_bind(dev, arg);
+
+	if (err)
+		vinteg_unclaim(dev);
+	else
+		vinteg_announce(dev);
+	return err;
+}
+
+static struct vinteg_backing *vinteg_open_for(struct vinteg *dev,
+					      const char *path)
+{
+	struct vinteg_backing *backing =
+		vinteg_backing_open(dev, path, READ_ONCE(dev->read_only));
+	int err = PTR_ERR_OR_ZERO(backing);
+
+	if (err)
+		vinteg_err(dev, "can't bind %s: %s (%d)\n", path,
+			   err == -EISDIR || err == -ENOTBLK ?
+			   "neither a regular file nor a block device" :
+			   err == -ELOOP ? "it is on this device itself" :
+			   err == -EBUSY ? "it is in use" :
+			   err == -ENOENT ? "no such file" :
+			   "can't be opened", err);
+	return backing;
+}
+
+/**
+ * vinteg_bind_claimed() - bind a file to a device that nobody can open yet
+ * @dev: a claimed device; stays claimed until vinteg_publish()
+ * @path: as for vinteg_bind_path()
+ *
+ * Context: process; sleeps.
+ * Return: as vinteg_bind_path().
+ */
+int vinteg_bind_claimed(struct vinteg *dev, const char *path)
+{
+	struct vinteg_backing *backing = vinteg_open_for(dev, path);
+
+	if (IS_ERR(backing))
+		return PTR_ERR(backing);
+	return vinteg_control(dev, vinteg_do_bind, backing);
+}
+
+/**
+ * vinteg_publish() - let a claimed device be opened
+ * @dev: the device
+ *
+ * Context: process; sleeps.
+ * Return: 0, or -EINTR if killed.
+ */
+int vinteg_publish(struct vinteg *dev)
+{
+	return vinteg_control(dev, vinteg_do_publish, NULL);
 }
 
 /**
@@ -247,20 +283,12 @@ int vinteg_bind_path(struct vinteg *dev, const char *path)
 
 	if (err)
 		return err;
-	backing = vinteg_backing_open(dev, path, READ_ONCE(dev->read_only));
+	backing = vinteg_open_for(dev, path);
 	if (IS_ERR(backing)) {
 		vinteg_unclaim(dev);
-		err = PTR_ERR(backing);
-		vinteg_err(dev, "can't bind %s: %s (%d)\n", path,
-			   err == -EISDIR || err == -ENOTBLK ?
-			   "neither a regular file nor a block device" :
-			   err == -ELOOP ? "it is on this device itself" :
-			   err == -EBUSY ? "it is in use" :
-			   err == -ENOENT ? "no such file" :
-			   "can't be opened", err);
-		return err;
+		return PTR_ERR(backing);
 	}
-	return vinteg_control(dev, vinteg_bind, backing);
+	return vinteg_control(dev, vinteg_do_bind_and_publish, backing);
 }
 
 /**
@@ -280,6 +308,8 @@ int vinteg_unbind(struct vinteg *dev)
 	if (!backing)
 		return 0;
 	err = vinteg_sync_all(dev);
+	/* What could not be promised before has not become good by now. */
+	err = err ?: READ_ONCE(dev->error);
 	cancel_delayed_work_sync(&dev->upkeep);
 	if (test_bit(VINTEG_MTIME, &dev->flags))
 		vinteg_backing_touch(backing, true);
@@ -307,7 +337,7 @@ static int vinteg_do_reset(struct vinteg *dev, void *arg)
 	vinteg_stats_clear(dev->stats);
 	if (was_bound) {
 		vinteg_apply_limits(dev, NULL, SECTOR_SIZE);
-		vinteg_announce(dev, 0, false);
+		vinteg_announce(dev);
 	} else {
 		vinteg_unclaim(dev);
 	}
@@ -336,7 +366,7 @@ static int vinteg_do_rescan(struct vinteg *dev, void *arg)
 	unsigned int block_size = queue_logical_block_size(dev->disk->queue);
 	loff_t size;
 
-	if (!backing) {
+	if (!backing || dev->gone) {
 		vinteg_err(dev, "nothing bound, nothing to rescan\n");
 		return -ENODEV;
 	}
@@ -346,7 +376,7 @@ static int vinteg_do_rescan(struct vinteg *dev, void *arg)
 		return -EINVAL;
 	}
 	backing->size = size;
-	set_capacity_and_notify(dev->disk, vinteg_capacity(backing, block_size));
+	set_capacity_and_notify(dev->disk, vinteg_capacity(dev));
 	return 0;
 }
 
@@ -361,140 +391,4 @@ static int vinteg_do_rescan(struct vinteg *dev, void *arg)
 int vinteg_rescan(struct vinteg *dev)
 {
 	return vinteg_control(dev, vinteg_do_rescan, NULL);
-}
-
-static int vinteg_do_switch(struct vinteg *dev, void *arg)
-{
-	const struct vinteg_policy *policy = arg;
-	struct vinteg_backing *backing = dev->backing;
-	unsigned int memflags;
-	int err;
-
-	if (dev->gone)
-		return -ENODEV;
-	if (!backing) {
-		dev->policy = policy;
-		dev->policy_asked = true;
-		clear_bit(VINTEG_OVERRIDE, &dev->flags);
-		return 0;
-	}
-	err = READ_ONCE(dev->error);
-	if (err) {
-		vinteg_err(dev, "policy not switched: writeback_error is set (%d)\n",
-			   err);
-		return err;
-	}
-	err = vinteg_check_policy(dev, backing, policy,
-				  queue_logical_block_size(dev->disk->queue));
-	if (err)
-		return err;
-
-	/* Most of it while I/O flows, so that the queue is frozen shortly. */
-	err = vinteg_sync_all(dev);
-	if (err)
-		return err;
-	memflags = vinteg_freeze_queue(dev->disk->queue);
-	err = vinteg_sync_all(dev);
-	/* A sync of somebody else may have failed in between. */
-	if (!err)
-		err = READ_ONCE(dev->error);
-	if (!err) {
-		dev->policy = policy;
-		dev->policy_asked = true;
-		clear_bit(VINTEG_OVERRIDE, &dev->flags);
-	}
-	vinteg_unfreeze_queue(dev->disk->queue, memflags);
-	if (!err)
-		vinteg_warn_of_lies(dev, backing, policy);
-	return err;
-}
-
-/**
- * vinteg_switch_policy() - switch the cache policy, live
- * @dev: the device
- * @policy: the new row, which may be the current one
- *
- * When this returns 0, all that was acknowledged before meets @policy.
- *
- * Context: process; sleeps.
- * Return: 0; -EOPNOTSUPP or -EINVAL if the file can't do @policy; the sticky
- * error or that of the sync, with the old policy still in force; -EINTR if
- * killed, and the switch goes on.
- */
-int vinteg_switch_policy(struct vinteg *dev, const struct vinteg_policy *policy)
-{
-	return vinteg_control(dev, vinteg_do_switch, (void *)policy);
-}
-
-static int vinteg_do_set_read_only(struct vinteg *dev, void *arg)
-{
-	if (dev->backing) {
-		vinteg_err(dev, "read_only can't change while a file is bound\n");
-		return -EBUSY;
-	}
-	dev->read_only = arg;
-	return 0;
-}
-
-/**
- * vinteg_set_read_only() - how the next file will be bound
- * @dev: the device
- * @read_only: open the file for reading only
- *
- * Context: process; sleeps.
- * Return: 0, -EBUSY while a file is bound, -EINTR if killed.
- */
-int vinteg_set_read_only(struct vinteg *dev, bool read_only)
-{
-	return vinteg_control(dev, vinteg_do_set_read_only,
-			      read_only ? dev : NULL);
-}
-
-static int vinteg_do_set_block_size(struct vinteg *dev, void *arg)
-{
-	if (dev->backing) {
-		vinteg_err(dev, "logical_block_size can't change while a file is bound\n");
-		return -EBUSY;
-	}
-	dev->logical_block_size = (unsigned long)arg;
-	return 0;
-}
-
-/**
- * vinteg_set_block_size() - the logical block size of the next bind
- * @dev: the device
- * @size: bytes: a power of 2 from 512 to 4096, or 0 for the smallest that
- *	direct I/O on the file allows
- *
- * Context: process; sleeps.
- * Return: 0, -EINVAL, -EBUSY while a file is bound, -EINTR if killed.
- */
-int vinteg_set_block_size(struct vinteg *dev, unsigned int size)
-{
-	if (size && (size < SECTOR_SIZE || size > SZ_4K ||
-		     !is_power_of_2(size))) {
-		vinteg_err(dev, "logical_block_size %u is not 0, 512, 1024, 2048 or 4096\n",
-			   size);
-		return -EINVAL;
-	}
-	return vinteg_control(dev, vinteg_do_set_block_size,
-			      (void *)(unsigned long)size);
-}
-
-static int vinteg_do_clear_error(struct vinteg *dev, void *arg)
-{
-	vinteg_clear_error(dev);
-	return 0;
-}
-
-/**
- * vinteg_forgive() - clear the sticky error
- * @dev: the device
- *
- * Context: process; sleeps.
- * Return: 0, or -EINTR if killed.
- */
-int vinteg_forgive(struct vinteg *dev)
-{
-	return vinteg_control(dev, vinteg_do_clear_error, NULL);
 }

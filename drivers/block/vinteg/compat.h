@@ -3,6 +3,9 @@
  * The driver is written to the newest kernel's interfaces.  This file brings
  * older ones up to them, and is the only one that knows kernel versions.
  * Each shim names the upstream commit that made it necessary.
+ *
+ * Supported are 6.1 and all from 6.12 on, so nothing is told about those in
+ * between.
  */
 #ifndef VINTEG_COMPAT_H
 #define VINTEG_COMPAT_H
@@ -10,9 +13,15 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/device/class.h>
+#include <linux/file.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/version.h>
+
+#if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE && \
+	KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE
+#error "vinteg supports Linux 6.1, and 6.12 and newer"
+#endif
 
 /* What changes in the queue limits when a file is bound. */
 struct vinteg_limits {
@@ -151,36 +160,40 @@ static inline struct gendisk *vinteg_alloc_disk(struct blk_mq_tag_set *set,
 #define VINTEG_OPEN_DISK	(disk)
 #endif
 
-/* "block: add bdev_file_open_by_dev()": here a claim is a struct file */
-#if KERNEL_VERSION(6, 9, 0) > LINUX_VERSION_CODE
-static inline void *vinteg_bdev_claim(dev_t dev, bool read_only, void *holder)
+/* "block: add bdev_file_open_by_dev()" */
+#if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
+static inline void vinteg_open_once(dev_t dev)
 {
-	fmode_t mode = FMODE_READ | (read_only ? 0 : FMODE_WRITE);
+	struct block_device *bdev = blkdev_get_by_dev(dev, FMODE_READ, NULL);
 
-	return blkdev_get_by_dev(dev, mode | (holder ? FMODE_EXCL : 0),
-				 holder);
-}
-
-static inline void vinteg_bdev_release(void *claim, bool read_only,
-				       void *holder)
-{
-	fmode_t mode = FMODE_READ | (read_only ? 0 : FMODE_WRITE);
-
-	blkdev_put(claim, mode | (holder ? FMODE_EXCL : 0));
+	if (!IS_ERR(bdev))
+		blkdev_put(bdev, FMODE_READ);
 }
 #else
-static inline void *vinteg_bdev_claim(dev_t dev, bool read_only, void *holder)
+static inline void vinteg_open_once(dev_t dev)
 {
-	return bdev_file_open_by_dev(dev, BLK_OPEN_READ |
-				     (read_only ? 0 : BLK_OPEN_WRITE),
-				     holder, NULL);
-}
+	struct file *file = bdev_file_open_by_dev(dev, BLK_OPEN_READ, NULL,
+						  NULL);
 
-static inline void vinteg_bdev_release(void *claim, bool read_only,
-				       void *holder)
-{
-	__fput_sync(claim);
+	if (!IS_ERR(file))
+		__fput_sync(file);
 }
+#endif
+
+/*
+ * "fs: use __fput_sync in close(2)": before, only kernel threads could.  A
+ * user task closes on its way back to user space.
+ */
+#if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
+static inline void vinteg_fput_sync(struct file *file)
+{
+	if (current->flags & PF_KTHREAD)
+		__fput_sync(file);
+	else
+		fput(file);
+}
+#else
+#define vinteg_fput_sync	__fput_sync
 #endif
 
 /* "block: remove the event masks from disk_force_media_change" */
@@ -196,11 +209,6 @@ static inline void vinteg_bdev_release(void *claim, bool read_only,
 #define VINTEG_CLASS_CONST
 #else
 #define VINTEG_CLASS_CONST	const
-#endif
-#if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
-#define VINTEG_CLASS_ATTR_CONST
-#else
-#define VINTEG_CLASS_ATTR_CONST	const
 #endif
 
 /* "tracing/treewide: Remove second parameter of __assign_str()" */

@@ -8,6 +8,7 @@
 #include <linux/falloc.h>
 #include <linux/ioprio.h>
 #include <linux/kthread.h>
+#include <linux/pagemap.h>
 #include <linux/uio.h>
 
 #include "trace.h"
@@ -43,6 +44,19 @@ static int vinteg_data_iter(struct vinteg *dev, struct vinteg_cmd *cmd,
 	return 0;
 }
 
+/* The VFS does this for regular files only; their freezing is what counts. */
+static void vinteg_start_write(struct kiocb *iocb)
+{
+	if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
+		kiocb_start_write(iocb);
+}
+
+static void vinteg_end_write(struct kiocb *iocb)
+{
+	if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
+		kiocb_end_write(iocb);
+}
+
 static void vinteg_io_finish(struct vinteg_cmd *cmd)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
@@ -51,7 +65,7 @@ static void vinteg_io_finish(struct vinteg_cmd *cmd)
 	long ret = cmd->result;
 
 	if (cmd->plan.call == VINTEG_CALL_WRITE)
-		kiocb_end_write(&cmd->iocb);
+		vinteg_end_write(&cmd->iocb);
 	if (cmd->bvec) {
 		mempool_free(cmd->bvec, &dev->bvecs);
 		cmd->bvec = NULL;
@@ -59,11 +73,14 @@ static void vinteg_io_finish(struct vinteg_cmd *cmd)
 
 	if (ret > 0) {
 		cmd->done += ret;
-		if (cmd->done < blk_rq_bytes(rq))
-			/* Cut short: the rest tells why. */
+		cmd->stale = cmd->plan.call == VINTEG_CALL_WRITE &&
+			cmd->plan.direct && dev->backing->must_invalidate &&
+			dev->backing->mapping->nrpages;
+		/* If cut short, the rest tells why. */
+		if (cmd->done < blk_rq_bytes(rq) || cmd->stale)
 			vinteg_cmd_queue(cmd);
 		else
-			vinteg_cmd_data_done(cmd, 0, native && !cmd->fell_back);
+			vinteg_cmd_data_done(cmd, 0, native);
 		return;
 	}
 	/*
@@ -74,8 +91,8 @@ static void vinteg_io_finish(struct vinteg_cmd *cmd)
 		ret = -EIO;
 	if (native) {
 		/*
-		 * Its own data, or the sync that came with it?  Do them one
-		 * after the other to find out; see vinteg_cmd_synced().
+		 * Its own data, or the sync that came with it?  Writing the
+		 * data alone tells; see vinteg_cmd_data_done().
 		 */
 		cmd->redo = true;
 		cmd->done = 0;
@@ -103,7 +120,7 @@ static void vinteg_io_complete(struct kiocb *iocb, long ret)
 static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 {
 	const struct file_operations *fop = cmd->iocb.ki_filp->f_op;
-	int dirtied = current->nr_dirtied;
+	int dirtied = current->nr_dirtied, pause = current->nr_dirtied_pause;
 	ssize_t ret;
 
 	if (cmd->plan.call == VINTEG_CALL_READ)
@@ -113,9 +130,11 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 
 	/*
 	 * Several file systems do a direct write through the page cache
-	 * without telling.  The pages that this task has dirtied tell.
+	 * without telling.  The pages that this task has dirtied tell, closely
+	 * enough for a counter: nothing else depends on it.
 	 */
 	current->nr_dirtied = 0;
+	current->nr_dirtied_pause = INT_MAX;
 	ret = fop->write_iter(&cmd->iocb, iter);
 	if (ret != -EIOCBQUEUED && current->nr_dirtied && !cmd->fell_back) {
 		struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
@@ -124,6 +143,7 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 		vinteg_count(dev, VINTEG_STAT_DIRECT_FALLBACKS);
 	}
 	current->nr_dirtied += dirtied;
+	current->nr_dirtied_pause = pause;
 	return ret;
 }
 
@@ -139,18 +159,11 @@ static void vinteg_data_rw(struct vinteg_cmd *cmd)
 	struct iov_iter iter;
 	ssize_t ret;
 
-	ret = vinteg_data_iter(dev, cmd, &iter, write ? ITER_SOURCE : ITER_DEST);
-	if (ret) {
-		vinteg_cmd_data_done(cmd, ret, false);
-		return;
-	}
-
-	cmd->iocb.ki_filp = backing->io;
-	cmd->iocb.ki_pos = pos;
-	cmd->iocb.ki_ioprio = req_get_ioprio(rq);
-	cmd->iocb.ki_flags = 0;
-	cmd->iocb.ki_complete = NULL;
-	cmd->iocb.private = NULL;
+	cmd->iocb = (struct kiocb) {
+		.ki_filp	= backing->io,
+		.ki_pos		= pos,
+		.ki_ioprio	= req_get_ioprio(rq),
+	};
 	if (cmd->plan.direct) {
 		cmd->iocb.ki_flags = IOCB_DIRECT;
 		cmd->iocb.ki_complete = vinteg_io_complete;
@@ -161,14 +174,19 @@ static void vinteg_data_rw(struct vinteg_cmd *cmd)
 	trace_vinteg_issue(rq, cmd->plan.call, pos, len, cmd->plan.direct,
 			   cmd->plan.durable, cmd->iocb.ki_flags & IOCB_DSYNC);
 
-	refcount_set(&cmd->refs, 2);
+	/* Waits while the file system is frozen, so before memory is taken. */
 	if (write)
-		kiocb_start_write(&cmd->iocb);
+		vinteg_start_write(&cmd->iocb);
+	refcount_set(&cmd->refs, 2);
+	ret = vinteg_data_iter(dev, cmd, &iter, write ? ITER_SOURCE : ITER_DEST);
+	if (ret)
+		goto out;
+
 	css = bio_blkcg_css(rq->bio);
 	kthread_associate_blkcg(css);
 	ret = vinteg_io_issue(cmd, &iter);
 	kthread_associate_blkcg(NULL);
-
+out:
 	if (ret != -EIOCBQUEUED)
 		vinteg_io_complete(&cmd->iocb, ret);
 	vinteg_io_put(cmd);
@@ -197,9 +215,9 @@ static int vinteg_data_write_zeroes(struct vinteg_cmd *cmd, loff_t pos,
 
 		iov_iter_bvec(&iter, ITER_SOURCE, bvec, ARRAY_SIZE(bvec),
 			      min_t(loff_t, len, ARRAY_SIZE(bvec) * PAGE_SIZE));
-		kiocb_start_write(&iocb);
+		vinteg_start_write(&iocb);
 		ret = file->f_op->write_iter(&iocb, &iter);
-		kiocb_end_write(&iocb);
+		vinteg_end_write(&iocb);
 		if (ret <= 0)
 			return ret ?: -EIO;
 		pos += ret;
@@ -228,9 +246,35 @@ static void vinteg_data_fallocate(struct vinteg_cmd *cmd)
 
 	/* vfs_fallocate(), not ->fallocate(): it honours a frozen file system. */
 	ret = vfs_fallocate(dev->backing->io, mode, pos, len);
-	if (ret == -EOPNOTSUPP && zero)
-		ret = vinteg_data_write_zeroes(cmd, pos, len);
+	/* The latter is for parts of a block of a raw block device. */
+	if (ret == -EOPNOTSUPP || ret == -EINVAL)
+		ret = zero ? vinteg_data_write_zeroes(cmd, pos, len) :
+			-EOPNOTSUPP;
 	vinteg_cmd_data_done(cmd, ret, false);
+}
+
+/**
+ * vinteg_data_invalidate() - drop pages that a direct write has made stale
+ * @cmd: a command whose direct write is done
+ *
+ * They were read, for a neighbour or by somebody else, while the write was
+ * under way.  block/fops.c does not do this for writes that nobody waits for.
+ *
+ * Context: a worker of the device.  Sleeps.
+ */
+void vinteg_data_invalidate(struct vinteg_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+	loff_t pos = vinteg_request_pos(rq);
+
+	invalidate_inode_pages2_range(dev->backing->mapping, pos >> PAGE_SHIFT,
+				      (pos + cmd->done - 1) >> PAGE_SHIFT);
+	cmd->stale = false;
+	if (cmd->done < blk_rq_bytes(rq))
+		vinteg_data_start(cmd);
+	else
+		vinteg_cmd_data_done(cmd, 0, cmd->iocb.ki_flags & IOCB_DSYNC);
 }
 
 /**
@@ -250,7 +294,6 @@ void vinteg_data_start(struct vinteg_cmd *cmd)
 
 	/* The file was truncated: neither zeroes nor growth are an answer. */
 	if (end > vinteg_backing_size(dev->backing)) {
-		vinteg_err(dev, "I/O beyond the end of the backing file\n");
 		vinteg_cmd_data_done(cmd, -EIO, false);
 		return;
 	}

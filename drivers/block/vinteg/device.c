@@ -10,7 +10,7 @@
 
 /* By number; a number is only reserved while its device comes or goes. */
 static DEFINE_XARRAY_ALLOC(vinteg_devices);
-/* Keeps a device that was looked up from going away before it is claimed. */
+/* Keeps a device from going away between look-up and reference; a leaf. */
 static DEFINE_MUTEX(vinteg_devices_lock);
 
 static int vinteg_open(VINTEG_OPEN_ARGS)
@@ -160,37 +160,53 @@ out_free:
 
 /**
  * vinteg_add() - create an empty device
+ * @claimed: nobody can open or remove it until vinteg_publish()
  *
  * Context: process; sleeps.
- * Return: its number, or a negative errno.
+ * Return: its number or a negative errno.
  */
-int vinteg_add(void)
+int vinteg_add(bool claimed)
 {
 	struct vinteg *dev = vinteg_alloc();
+	u32 index;
 	int err;
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
+	dev->claimed = claimed;
 
-	err = xa_alloc(&vinteg_devices, &dev->index, NULL,
-		       XA_LIMIT(0, INT_MAX), GFP_KERNEL);
+	err = xa_alloc(&vinteg_devices, &index, NULL, XA_LIMIT(0, INT_MAX),
+		       GFP_KERNEL);
 	if (err)
 		goto out_put;
-	snprintf(dev->disk->disk_name, DISK_NAME_LEN, "vinteg%u", dev->index);
+	dev->index = index;
+	snprintf(dev->disk->disk_name, DISK_NAME_LEN, "vinteg%u", index);
 
 	err = device_add_disk(NULL, dev->disk, vinteg_disk_groups);
 	if (err)
 		goto out_number;
 
-	/* The number is reserved, so this needs no memory. */
-	xa_store(&vinteg_devices, dev->index, dev, GFP_KERNEL);
-	return dev->index;
+	/* Needs no memory, the number is reserved.  From here on removable. */
+	xa_store(&vinteg_devices, index, dev, GFP_KERNEL);
+	return index;
 
 out_number:
-	xa_erase(&vinteg_devices, dev->index);
+	xa_erase(&vinteg_devices, index);
 out_put:
 	vinteg_put(dev);
 	return err;
+}
+
+/**
+ * vinteg_find() - a device by its number
+ * @index: the number
+ *
+ * Context: the caller knows that the device can't be removed.
+ * Return: the device or NULL.
+ */
+struct vinteg *vinteg_find(unsigned int index)
+{
+	return xa_load(&vinteg_devices, index);
 }
 
 static int vinteg_finish(struct vinteg *dev, void *arg)
@@ -226,33 +242,26 @@ static void vinteg_remove(struct vinteg *dev)
 int vinteg_hot_remove(int index)
 {
 	struct vinteg *dev;
-	int err = -ENODEV;
+	int err;
 
-	if (mutex_lock_killable(&vinteg_devices_lock))
-		return -EINTR;
+	mutex_lock(&vinteg_devices_lock);
 	dev = xa_load(&vinteg_devices, index);
 	if (dev)
-		err = vinteg_claim(dev);
-	if (!err)
-		xa_store(&vinteg_devices, index, XA_ZERO_ENTRY, GFP_KERNEL);
+		vinteg_get(dev);
 	mutex_unlock(&vinteg_devices_lock);
-	if (err)
-		return err;
+	if (!dev)
+		return -ENODEV;
 
-	vinteg_remove(dev);
-	return 0;
-}
-
-/**
- * vinteg_find() - a device by its number
- * @index: the number
- *
- * Context: module init, before anybody else can remove a device.
- * Return: the device or NULL.
- */
-struct vinteg *vinteg_find(int index)
-{
-	return xa_load(&vinteg_devices, index);
+	/* Whoever claims it first removes it; the claim is never given back. */
+	err = vinteg_claim(dev);
+	if (!err) {
+		mutex_lock(&vinteg_devices_lock);
+		xa_store(&vinteg_devices, index, XA_ZERO_ENTRY, GFP_KERNEL);
+		mutex_unlock(&vinteg_devices_lock);
+		vinteg_remove(dev);
+	}
+	vinteg_put(dev);
+	return err;
 }
 
 /**

@@ -60,23 +60,23 @@ MODULE_PARM_DESC(hw_queue_depth, "Requests in flight per hardware queue (default
 		 __stringify(VINTEG_DEF_QUEUE_DEPTH) ")");
 
 static ssize_t hot_add_show(VINTEG_CLASS_CONST struct class *class,
-			    VINTEG_CLASS_ATTR_CONST struct class_attribute *attr,
+			    VINTEG_CLASS_CONST struct class_attribute *attr,
 			    char *buf)
 {
 	int index;
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	index = vinteg_add();
+	index = vinteg_add(false);
 	return index < 0 ? index : sysfs_emit(buf, "%d\n", index);
 }
 
 /* Reading has an effect, so not for everybody. */
-static VINTEG_CLASS_ATTR_CONST struct class_attribute class_attr_hot_add =
+static VINTEG_CLASS_CONST struct class_attribute class_attr_hot_add =
 	__ATTR(hot_add, 0400, hot_add_show, NULL);
 
 static ssize_t hot_remove_store(VINTEG_CLASS_CONST struct class *class,
-				VINTEG_CLASS_ATTR_CONST struct class_attribute *attr,
+				VINTEG_CLASS_CONST struct class_attribute *attr,
 				const char *buf, size_t count)
 {
 	int index, err;
@@ -92,7 +92,9 @@ static ssize_t hot_remove_store(VINTEG_CLASS_CONST struct class *class,
 		pr_err_ratelimited("hot_remove: there is no vinteg%d\n", index);
 	return err ?: count;
 }
-static VINTEG_CLASS_ATTR_CONST CLASS_ATTR_WO(hot_remove);
+
+static VINTEG_CLASS_CONST struct class_attribute class_attr_hot_remove =
+	__ATTR_WO(hot_remove);
 
 static struct attribute *vinteg_control_class_attrs[] = {
 	(struct attribute *)&class_attr_hot_add.attr,
@@ -108,6 +110,8 @@ static struct class vinteg_control_class = {
 
 static int __init vinteg_check_params(void)
 {
+	unsigned int i;
+
 	if (vinteg_nr_hw_queues > VINTEG_MAX_NR_HW_QUEUES) {
 		pr_err("nr_hw_queues=%u is more than %d\n", vinteg_nr_hw_queues,
 		       VINTEG_MAX_NR_HW_QUEUES);
@@ -123,6 +127,13 @@ static int __init vinteg_check_params(void)
 		pr_err("more values for cache_policy than for backing_file\n");
 		return -EINVAL;
 	}
+	for (i = 0; i < nr_cache_policy; i++) {
+		if (!vinteg_policy_find(cache_policy[i])) {
+			pr_err("unknown cache_policy \"%s\"\n",
+			       cache_policy[i]);
+			return -EINVAL;
+		}
+	}
 	if (nr_read_only > nr_backing_file) {
 		pr_err("more values for read_only than for backing_file\n");
 		return -EINVAL;
@@ -135,33 +146,26 @@ static int __init vinteg_check_params(void)
 }
 
 /* What was asked for on the modprobe line, for one device. */
-static int __init vinteg_apply_params(unsigned int index)
+static int __init vinteg_apply_params(unsigned int i)
 {
-	struct vinteg *dev = vinteg_find(index);
-	const struct vinteg_policy *policy;
+	struct vinteg *dev = vinteg_find(i);
 	int err = 0;
 
-	if (index < nr_cache_policy) {
-		policy = vinteg_policy_find(cache_policy[index]);
-		if (!policy) {
-			pr_err("unknown cache_policy \"%s\"\n",
-			       cache_policy[index]);
-			return -EINVAL;
-		}
-		err = vinteg_switch_policy(dev, policy);
-	}
-	if (!err && index < nr_read_only)
-		err = vinteg_set_read_only(dev, read_only[index]);
-	if (!err && index < nr_logical_block_size)
-		err = vinteg_set_block_size(dev, logical_block_size[index]);
-	if (!err && index < nr_backing_file)
-		err = vinteg_bind_path(dev, backing_file[index]);
+	if (i < nr_cache_policy)
+		err = vinteg_switch_policy(dev,
+					   vinteg_policy_find(cache_policy[i]));
+	if (!err && i < nr_read_only)
+		err = vinteg_set_read_only(dev, read_only[i]);
+	if (!err && i < nr_logical_block_size)
+		err = vinteg_set_block_size(dev, logical_block_size[i]);
+	if (!err && i < nr_backing_file)
+		err = vinteg_bind_claimed(dev, backing_file[i]);
 	return err;
 }
 
 static int __init vinteg_init(void)
 {
-	unsigned int i;
+	unsigned int i, nr = max(num_devices, nr_backing_file);
 	int err;
 
 	err = vinteg_check_params();
@@ -170,25 +174,30 @@ static int __init vinteg_init(void)
 	if (VINTEG_BUILT_IN && nr_backing_file) {
 		/* No file system is mounted yet. */
 		pr_info("backing_file not bound at boot\n");
+		nr = num_devices;
 		nr_backing_file = 0;
 	}
 	err = vinteg_control_init();
 	if (err)
 		return err;
-	for (i = 0; i < max(num_devices, nr_backing_file); i++) {
-		err = vinteg_add();
+
+	/*
+	 * A module whose init fails is freed without asking who uses it.  So
+	 * nobody can open a device until nothing can fail any more.
+	 */
+	for (i = 0; i < nr; i++) {
+		err = vinteg_add(true);
 		if (err < 0)
 			goto out_devices;
-	}
-	for (i = 0; i < nr_backing_file; i++) {
 		err = vinteg_apply_params(i);
 		if (err)
 			goto out_devices;
 	}
-	/* Last, so that the numbers above are those of the parameters. */
 	err = class_register(&vinteg_control_class);
 	if (err)
 		goto out_devices;
+	for (i = 0; i < nr; i++)
+		vinteg_publish(vinteg_find(i));
 	return 0;
 
 out_devices:

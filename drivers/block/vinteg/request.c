@@ -17,6 +17,7 @@ static blk_status_t vinteg_status(int error)
 	/* Not to be taken for "try again later", which nobody would. */
 	case -ENOMEM:
 	case -EAGAIN:
+	case -EBUSY:
 		return BLK_STS_IOERR;
 	default:
 		return errno_to_blk_status(error);
@@ -40,21 +41,8 @@ static void vinteg_cmd_end(struct vinteg_cmd *cmd, int error)
 static void vinteg_cmd_synced(struct vinteg_sync_waiter *waiter, int error)
 {
 	struct vinteg_cmd *cmd = container_of(waiter, struct vinteg_cmd, sync);
-	struct request *rq = blk_mq_rq_from_pdu(cmd);
-	struct vinteg *dev = vinteg_of_request(rq);
 
-	/*
-	 * A durable write failed in one step.  If its data could not be
-	 * written on its own either, that is the whole story.  Else it was
-	 * the disk that could not be synced, and what that lost can't be told
-	 * unless the disk has nothing to lose.
-	 */
-	if (cmd->redo && !cmd->error && !error &&
-	    dev->backing->volatile_cache) {
-		error = -EIO;
-		vinteg_fail_durability(dev, error, "durable write");
-	}
-	vinteg_cmd_end(cmd, cmd->error ?: error);
+	vinteg_cmd_end(cmd, error);
 }
 
 static void vinteg_cmd_sync(struct vinteg_cmd *cmd, loff_t start, loff_t end)
@@ -63,6 +51,7 @@ static void vinteg_cmd_sync(struct vinteg_cmd *cmd, loff_t start, loff_t end)
 
 	cmd->sync.start = start;
 	cmd->sync.end = end;
+	cmd->sync.forgive = false;
 	cmd->sync.done = vinteg_cmd_synced;
 	vinteg_sync_add(vinteg_of_request(rq), &cmd->sync);
 }
@@ -84,11 +73,17 @@ void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable)
 	if (cmd->range_held)
 		vinteg_range_unlock(&dev->ranges, &cmd->range);
 	if (cmd->plan.call != VINTEG_CALL_READ)
-		vinteg_note_write(dev, durable);
+		vinteg_note_write(dev, !error && cmd->plan.durable);
 
-	cmd->error = error;
-	if (!cmd->redo &&
-	    (error || durable || !cmd->plan.durable)) {
+	/*
+	 * A durable write failed in one step, but its data can be written.  So
+	 * it was a sync that failed, and what it lost can't be told.
+	 */
+	if (cmd->redo && !error) {
+		error = -EIO;
+		vinteg_fail_durability(dev, error, "durable write");
+	}
+	if (error || durable || !cmd->plan.durable) {
 		vinteg_cmd_end(cmd, error);
 		return;
 	}
@@ -121,6 +116,10 @@ static void vinteg_cmd_work(struct work_struct *work)
 	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 	unsigned int pf = vinteg_worker_begin();
 
+	if (cmd->stale) {
+		vinteg_data_invalidate(cmd);
+		goto out;
+	}
 	if (cmd->range_wanted && !cmd->range_held) {
 		cmd->range_held = true;
 		if (!vinteg_range_lock(&dev->ranges, &cmd->range))
@@ -187,15 +186,18 @@ static void vinteg_plan_range(struct vinteg *dev, struct request *rq,
 			      struct vinteg_cmd *cmd)
 {
 	size_t folio = dev->backing->folio_size;
+	unsigned int unit = max_t(unsigned int, PAGE_SIZE,
+				  dev->backing->block_size);
 	loff_t pos = vinteg_request_pos(rq);
 	loff_t end = pos + blk_rq_bytes(rq);
 
 	if (!cmd->plan.direct)
 		cmd->range.kind = VINTEG_RANGE_CACHED;
-	else if (PAGE_ALIGNED(pos) && PAGE_ALIGNED(end))
+	else if (IS_ALIGNED(pos | end, unit))
 		cmd->range.kind = VINTEG_RANGE_DIRECT;
 	else
 		cmd->range.kind = VINTEG_RANGE_ALONE;
+	folio = max_t(size_t, folio, unit);
 	cmd->range.start = round_down(pos, folio);
 	cmd->range.last = round_up(end, folio) - 1;
 	cmd->range.granted = vinteg_cmd_granted;
@@ -215,10 +217,11 @@ static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
 
 	cmd->plan = vinteg_make_plan(policy, rq->cmd_flags,
 				     vinteg_request_issuer(rq),
-				     vinteg_override(dev));
+				     vinteg_override(dev) ||
+				     test_bit(VINTEG_SWITCHING, &dev->flags));
 	cmd->redo = false;
+	cmd->stale = false;
 	cmd->done = 0;
-	cmd->error = 0;
 	cmd->range_held = false;
 	cmd->range_wanted = false;
 	cmd->fell_back = false;
@@ -227,6 +230,13 @@ static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
 	/* The disk has no capacity then, and nothing that could be flushed. */
 	if (!dev->backing) {
 		vinteg_cmd_end(cmd, req_op(rq) == REQ_OP_FLUSH ? 0 : -EIO);
+		return BLK_STS_OK;
+	}
+
+	/* Device mapper lets read-only disks be written to. */
+	if (cmd->plan.call != VINTEG_CALL_READ && dev->backing->read_only &&
+	    req_op(rq) != REQ_OP_FLUSH) {
+		vinteg_cmd_end(cmd, -EROFS);
 		return BLK_STS_OK;
 	}
 

@@ -75,6 +75,8 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 		error = 0;
 	} else if (all) {
 		clear_bit(VINTEG_UNSYNCED, &dev->flags);
+		/* Pairs with vinteg_note_write(). */
+		smp_mb__after_atomic();
 		error = vfs_fsync_range(backing->sync, 0, LLONG_MAX, 1);
 	} else if (backing->one_sync && nr > 1) {
 		error = vinteg_sync_ranges_at_once(backing, batch);
@@ -82,9 +84,9 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 		error = vinteg_sync_ranges(backing, batch);
 	}
 	/* Whoever was told, lost writeback is lost for this device too. */
-	if (!error)
+	if (!error && !backing->read_only)
 		error = errseq_check(&backing->mapping->wb_err,
-				     READ_ONCE(backing->wb_since));
+				     backing->wb_since);
 
 	vinteg_count(dev, VINTEG_STAT_BACKING_SYNCS);
 	trace_vinteg_sync(dev->disk, all ? 0 : start, end, nr, error);
@@ -93,6 +95,21 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 		vinteg_fail_durability(dev, error, "sync");
 	}
 	return error;
+}
+
+/* What went wrong up to now is known to the operator. */
+static void vinteg_forget_errors(struct vinteg *dev)
+{
+	struct vinteg_backing *backing = dev->backing;
+	int error = READ_ONCE(dev->error);
+
+	if (!error)
+		return;
+	/* The same one or another: they are all forgiven. */
+	error = file_check_and_advance_wb_err(backing->sync) ?: error;
+	backing->wb_since = filemap_sample_wb_err(backing->mapping);
+	WRITE_ONCE(dev->error, 0);
+	vinteg_info(dev, "writeback_error cleared (%d)\n", error);
 }
 
 static void vinteg_sync_work(struct work_struct *work)
@@ -111,6 +128,17 @@ static void vinteg_sync_work(struct work_struct *work)
 		spin_unlock_irq(&syncer->lock);
 		if (list_empty(&batch))
 			break;
+
+		/* Never beside a sync, which would not see its error then. */
+		list_for_each_entry_safe(waiter, tmp, &batch, entry) {
+			if (!waiter->forgive)
+				continue;
+			vinteg_forget_errors(dev);
+			list_del(&waiter->entry);
+			waiter->done(waiter, 0);
+		}
+		if (list_empty(&batch))
+			continue;
 
 		error = vinteg_sync_batch(dev, &batch);
 		list_for_each_entry_safe(waiter, tmp, &batch, entry) {
@@ -176,20 +204,14 @@ static void vinteg_sync_caller_done(struct vinteg_sync_waiter *waiter,
 	complete(&caller->completion);
 }
 
-/**
- * vinteg_sync_all() - sync the whole file and wait
- * @dev: a bound device
- *
- * Context: process; sleeps.  The queue may be frozen.
- * Return: 0, or a negative errno that has also become the sticky error.
- */
-int vinteg_sync_all(struct vinteg *dev)
+static int vinteg_sync_and_wait(struct vinteg *dev, bool forgive)
 {
 	struct vinteg_sync_caller caller = {
 		.waiter = {
-			.start	= 0,
-			.end	= LLONG_MAX,
-			.done	= vinteg_sync_caller_done,
+			.start	 = 0,
+			.end	 = LLONG_MAX,
+			.forgive = forgive,
+			.done	 = vinteg_sync_caller_done,
 		},
 	};
 
@@ -197,6 +219,29 @@ int vinteg_sync_all(struct vinteg *dev)
 	vinteg_sync_add(dev, &caller.waiter);
 	wait_for_completion(&caller.completion);
 	return caller.error;
+}
+
+/**
+ * vinteg_sync_all() - sync the whole file and wait
+ * @dev: a bound device
+ *
+ * Context: process; sleeps.
+ * Return: 0, or a negative errno that has also become the sticky error.
+ */
+int vinteg_sync_all(struct vinteg *dev)
+{
+	return vinteg_sync_and_wait(dev, false);
+}
+
+/**
+ * vinteg_sync_forgive() - acknowledge on the operator's word again
+ * @dev: a bound device
+ *
+ * Context: process; sleeps.
+ */
+void vinteg_sync_forgive(struct vinteg *dev)
+{
+	vinteg_sync_and_wait(dev, true);
 }
 
 /**
@@ -218,31 +263,6 @@ void vinteg_fail_durability(struct vinteg *dev, int error, const char *what)
 		    what, error);
 }
 
-/**
- * vinteg_clear_error() - acknowledge on the operator's word again
- * @dev: the device; its control mutex is held
- *
- * Context: process.
- */
-void vinteg_clear_error(struct vinteg *dev)
-{
-	struct vinteg_backing *backing = dev->backing;
-
-	lockdep_assert_held(&dev->control);
-
-	if (backing) {
-		/* What went wrong up to now is known and forgiven. */
-		int known = file_check_and_advance_wb_err(backing->sync);
-
-		if (known)
-			vinteg_info(dev, "forgetting error %d\n", known);
-		WRITE_ONCE(backing->wb_since,
-			   filemap_sample_wb_err(backing->mapping));
-	}
-	if (xchg(&dev->error, 0))
-		vinteg_info(dev, "writeback_error cleared\n");
-}
-
 static void vinteg_upkeep_soon(struct vinteg *dev)
 {
 	if (!test_bit(VINTEG_UPKEEP, &dev->flags) &&
@@ -258,7 +278,7 @@ static void vinteg_upkeep_soon(struct vinteg *dev)
  * Brings the file's timestamps up to date, and looks whether
  * queue/write_cache was overridden while nobody sends requests.
  *
- * Context: a worker of the device.  Does not wait for a frozen file system.
+ * Context: a worker of the device.
  */
 void vinteg_upkeep(struct work_struct *work)
 {
@@ -266,6 +286,8 @@ void vinteg_upkeep(struct work_struct *work)
 	unsigned int pf = vinteg_worker_begin();
 
 	clear_bit(VINTEG_UPKEEP, &dev->flags);
+	/* Pairs with vinteg_note_write(). */
+	smp_mb__after_atomic();
 
 	if (test_and_clear_bit(VINTEG_MTIME, &dev->flags) &&
 	    !vinteg_backing_touch(dev->backing, false))
@@ -283,16 +305,20 @@ void vinteg_upkeep(struct work_struct *work)
 /**
  * vinteg_note_write() - remember that the file was changed
  * @dev: the device
- * @durable: the change is on stable storage already
+ * @durable: the change is, or is about to be, on stable storage
  *
  * Context: any.  Called before the request completes.
  */
 void vinteg_note_write(struct vinteg *dev, bool durable)
 {
+	/* The write itself before a look at who would miss it. */
+	smp_mb();
 	if (!test_bit(VINTEG_MTIME, &dev->flags))
 		set_bit(VINTEG_MTIME, &dev->flags);
 	if (!durable && !test_bit(VINTEG_UNSYNCED, &dev->flags))
 		set_bit(VINTEG_UNSYNCED, &dev->flags);
+	/* Pairs with vinteg_upkeep(). */
+	smp_mb__before_atomic();
 	vinteg_upkeep_soon(dev);
 }
 

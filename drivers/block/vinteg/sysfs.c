@@ -4,7 +4,6 @@
  */
 #include <linux/capability.h>
 #include <linux/device.h>
-#include <linux/file.h>
 #include <linux/kstrtox.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -24,51 +23,35 @@ static int vinteg_may_change(void)
 	return capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
-static struct file *vinteg_get_file(struct vinteg *dev)
-{
-	struct file *file = NULL;
-
-	spin_lock(&dev->backing_lock);
-	if (dev->backing)
-		file = get_file(dev->backing->io);
-	spin_unlock(&dev->backing_lock);
-	return file;
-}
-
 static ssize_t backing_file_show(struct device *d,
 				 struct device_attribute *attr, char *buf)
 {
-	struct file *file = vinteg_get_file(vinteg_of_device(d));
-	ssize_t ret = 0;
-	char *page, *path;
-	int len;
+	struct vinteg *dev = vinteg_of_device(d);
+	char *page, *path = NULL;
+	ssize_t len = 0;
 
-	if (!file)
-		return sysfs_emit(buf, "\n");
 	page = kmalloc(PAGE_SIZE, GFP_KERNEL);
-	if (!page) {
-		ret = -ENOMEM;
-		goto out_fput;
-	}
-	path = file_path(file, page, PAGE_SIZE);
-	if (IS_ERR(path)) {
-		ret = PTR_ERR(path);
-		goto out_free;
-	}
+	if (!page)
+		return -ENOMEM;
+	/* Under the lock: a reference would keep the file from closing. */
+	spin_lock(&dev->backing_lock);
+	if (dev->backing)
+		path = file_path(dev->backing->io, page, PAGE_SIZE);
+	spin_unlock(&dev->backing_lock);
+
 	/* As in /proc/mounts. */
-	len = string_escape_str(path, buf, PAGE_SIZE - 1, ESCAPE_OCTAL,
-				" \t\n\\");
-	if (len >= PAGE_SIZE - 1) {
-		ret = -ENAMETOOLONG;
-		goto out_free;
-	}
-	buf[len++] = '\n';
-	ret = len;
-out_free:
+	if (IS_ERR(path))
+		len = PTR_ERR(path);
+	else if (path)
+		len = string_escape_str(path, buf, PAGE_SIZE - 1, ESCAPE_OCTAL,
+					" \t\n\\");
 	kfree(page);
-out_fput:
-	fput(file);
-	return ret;
+	if (len < 0)
+		return len;
+	if (len >= PAGE_SIZE - 1)
+		return -ENAMETOOLONG;
+	buf[len++] = '\n';
+	return len;
 }
 
 static ssize_t backing_file_store(struct device *d,

@@ -14,13 +14,14 @@
 #include "compat.h"
 #include "policy.h"
 
+#define vinteg_op(name)	((__force u32)REQ_OP_##name)
 #define vinteg_op_name(op)					\
 	__print_symbolic(op,					\
-		{ REQ_OP_READ,		"READ" },		\
-		{ REQ_OP_WRITE,		"WRITE" },		\
-		{ REQ_OP_FLUSH,		"FLUSH" },		\
-		{ REQ_OP_DISCARD,	"DISCARD" },		\
-		{ REQ_OP_WRITE_ZEROES,	"WRITE_ZEROES" })
+		{ vinteg_op(READ),	"READ" },		\
+		{ vinteg_op(WRITE),	"WRITE" },		\
+		{ vinteg_op(FLUSH),	"FLUSH" },		\
+		{ vinteg_op(DISCARD),	"DISCARD" },		\
+		{ vinteg_op(WRITE_ZEROES), "WRITE_ZEROES" })
 
 #define vinteg_call_name(call)					\
 	__print_symbolic(call,					\
@@ -41,7 +42,7 @@ TRACE_EVENT(vinteg_queue,
 			     __string(policy, policy->name)
 	    ),
 	    TP_fast_assign(memcpy(__entry->disk, rq->q->disk->disk_name, DISK_NAME_LEN);
-			   __entry->op = req_op(rq);
+			   __entry->op = (__force u32)req_op(rq);
 			   __entry->sector = blk_rq_bytes(rq) ? blk_rq_pos(rq) : 0;
 			   __entry->bytes = blk_rq_bytes(rq);
 			   __entry->fua = !!(rq->cmd_flags & REQ_FUA);
@@ -108,7 +109,7 @@ TRACE_EVENT(vinteg_complete,
 			     __field(int, error)
 	    ),
 	    TP_fast_assign(memcpy(__entry->disk, rq->q->disk->disk_name, DISK_NAME_LEN);
-			   __entry->op = req_op(rq);
+			   __entry->op = (__force u32)req_op(rq);
 			   __entry->sector = blk_rq_bytes(rq) ? blk_rq_pos(rq) : 0;
 			   __entry->bytes = blk_rq_bytes(rq);
 			   __entry->error = error;

@@ -7,7 +7,8 @@
  *   main.c     init and exit, module parameters, /sys/class/vinteg-control
  *   device.c   a device from hot_add to hot_remove
  *   control.c  running an operation for a sysfs writer who may be killed
- *   bind.c     bind, unbind, rescan, policy switch
+ *   bind.c     bind, unbind, rescan
+ *   settings.c policy switch, how the next file will be bound
  *   backing.c  what there is to know about the file: opening and probing it
  *   policy.c   the table of cache policies; request -> plan
  *   request.c  blk-mq: a request's way from queue_rq to its completion
@@ -42,6 +43,9 @@
 #define VINTEG_DEF_NR_HW_QUEUES	0
 #define VINTEG_DEF_QUEUE_DEPTH	128
 
+#define VINTEG_FALLBACK_POLICY	"writethrough"
+
+#define VINTEG_MAX_DEPTH	8
 #define VINTEG_MAX_NR_HW_QUEUES	1024
 #define VINTEG_MAX_QUEUE_DEPTH	4096
 #define VINTEG_MAX_SECTORS	(SZ_4M >> SECTOR_SHIFT)
@@ -80,12 +84,14 @@ struct vinteg_range_lock {
  * @entry: link in &struct vinteg_syncer.waiting
  * @start: first byte that must be durable
  * @end: last byte that must be durable, LLONG_MAX for all of the file
+ * @forgive: nothing to sync; forget the errors up to now
  * @done: called once, in process context, with 0 or a negative errno
  */
 struct vinteg_sync_waiter {
 	struct list_head entry;
 	loff_t start;
 	loff_t end;
+	bool forgive;
 	void (*done)(struct vinteg_sync_waiter *waiter, int error);
 };
 
@@ -98,10 +104,10 @@ struct vinteg_syncer {
 
 /**
  * struct vinteg_backing - an opened backing file
- * @io: struct file that all data goes through; never synced
+ * @io: struct file that all data goes through; never synced; holds the claim
+ *	on a raw block device
  * @sync: struct file that all syncs go through, so that an error of writeback
  *	is reported to a sync and not stolen by a data write
- * @bdev_claim: exclusive claim on a raw block device, else NULL
  * @mapping: page cache of the file
  * @list: link in the list of all bound files
  * @dev: device that the file is, or is being, bound to
@@ -116,14 +122,13 @@ struct vinteg_syncer {
  *	for all data that has been written back before
  * @stable_writes: data must not change while it is being written
  * @can_discard: ranges can be deallocated
- * @volatile_cache: the disk below has a volatile cache
+ * @must_invalidate: after a direct write, pages read meanwhile are stale
  * @read_only: opened for reading only
  * @wb_since: errors of writeback after this point break the promise
  */
 struct vinteg_backing {
 	struct file *io;
 	struct file *sync;
-	void *bdev_claim;
 	struct address_space *mapping;
 	struct list_head list;
 	struct vinteg *dev;
@@ -136,13 +141,14 @@ struct vinteg_backing {
 	bool can_discard;
 	bool native_dsync;
 	bool one_sync;
-	bool volatile_cache;
+	bool must_invalidate;
 	bool read_only;
 	errseq_t wb_since;
 };
 
 enum vinteg_flag {
 	VINTEG_OVERRIDE,	/* queue/write_cache was "write through" */
+	VINTEG_SWITCHING,	/* the last sync of a policy switch runs */
 	VINTEG_UNSYNCED,	/* written since the last sync of all */
 	VINTEG_MTIME,		/* written since the last update of mtime */
 	VINTEG_UPKEEP,		/* upkeep work is scheduled */
@@ -158,7 +164,8 @@ enum vinteg_flag {
  * @claimed: bind, reset or hot_remove is under way, nobody can open the disk;
  *	protected by the disk's open_mutex
  * @gone: the disk is being removed; protected by @control
- * @policy: current row of the table; changes only with the queue frozen
+ * @policy: current row of the table; while bound it changes only with the
+ *	queue frozen
  * @policy_asked: somebody asked for @policy, it is not just the default
  * @read_only: bind for reading only; protected by @control
  * @logical_block_size: bytes, 0 for the smallest possible; protected by
@@ -177,9 +184,9 @@ enum vinteg_flag {
  * @bvecs: bio_vec arrays for requests of several bios
  * @stats: counters
  *
- * Lock order: a claim (not a lock, never waited for), vinteg_bind_lock,
- * @control, open_mutex of the disk, frozen queue, @backing_lock.
- * No lock of these is held over del_gendisk().
+ * Lock order: @control, vinteg_bind_lock, open_mutex of the disk, frozen
+ * queue, @backing_lock.  vinteg_devices_lock is a leaf.  A claim is no lock:
+ * nobody waits for one.  None of these is held over del_gendisk().
  */
 struct vinteg {
 	struct gendisk *disk;
@@ -216,7 +223,8 @@ struct vinteg {
  * @iocb: the I/O under way
  * @work: runs the next step
  * @plan: what to do, from the policy in force when the request arrived
- * @redo: a durable write failed in one step; now data and sync are separate
+ * @redo: a durable write failed in one step; is it the data?
+ * @stale: a direct write is done, but pages in its range are stale
  * @range: held while data of the file changes
  * @range_wanted: @range has to be held to change data
  * @range_held: @range is held, or will be when its granted() is called
@@ -225,7 +233,6 @@ struct vinteg {
  * @refs: the submitter and the completion of @iocb each hold one
  * @result: what @iocb returned
  * @done: bytes moved so far
- * @error: errno that the request will end with
  * @bvec: bio_vec array from the device's mempool, or NULL
  */
 struct vinteg_cmd {
@@ -233,6 +240,7 @@ struct vinteg_cmd {
 	struct work_struct work;
 	struct vinteg_plan plan;
 	bool redo;
+	bool stale;
 	struct vinteg_range range;
 	bool range_wanted;
 	bool range_held;
@@ -241,7 +249,6 @@ struct vinteg_cmd {
 	refcount_t refs;
 	long result;
 	unsigned int done;
-	int error;
 	struct bio_vec *bvec;
 };
 
@@ -286,9 +293,9 @@ extern unsigned int vinteg_nr_hw_queues;
 extern unsigned int vinteg_hw_queue_depth;
 
 /* device.c */
-int vinteg_add(void);
+int vinteg_add(bool claimed);
+struct vinteg *vinteg_find(unsigned int index);
 int vinteg_hot_remove(int index);
-struct vinteg *vinteg_find(int index);
 void vinteg_remove_all(void);
 void vinteg_get(struct vinteg *dev);
 void vinteg_put(struct vinteg *dev);
@@ -302,21 +309,29 @@ void vinteg_control_exit(void);
 int vinteg_control(struct vinteg *dev, vinteg_control_fn fn, void *arg);
 
 /* bind.c */
+int vinteg_bind_claimed(struct vinteg *dev, const char *path);
+int vinteg_publish(struct vinteg *dev);
 int vinteg_bind_path(struct vinteg *dev, const char *path);
 int vinteg_reset(struct vinteg *dev);
 int vinteg_rescan(struct vinteg *dev);
+int vinteg_unbind(struct vinteg *dev);
+
+/* settings.c */
 int vinteg_switch_policy(struct vinteg *dev,
 			 const struct vinteg_policy *policy);
 int vinteg_set_read_only(struct vinteg *dev, bool read_only);
 int vinteg_set_block_size(struct vinteg *dev, unsigned int size);
 int vinteg_forgive(struct vinteg *dev);
-int vinteg_unbind(struct vinteg *dev);
 
 /* backing.c */
 struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 					   const char *path, bool read_only);
 void vinteg_backing_close(struct vinteg_backing *backing);
-const char *vinteg_backing_lies(struct vinteg_backing *backing);
+void vinteg_backing_warn(struct vinteg *dev, struct vinteg_backing *backing,
+			 const struct vinteg_policy *policy);
+int vinteg_backing_check(struct vinteg *dev, struct vinteg_backing *backing,
+			 const struct vinteg_policy *policy,
+			 unsigned int block_size);
 bool vinteg_backing_touch(struct vinteg_backing *backing, bool wait);
 static inline loff_t vinteg_backing_size(struct vinteg_backing *backing)
 {
@@ -330,6 +345,7 @@ void vinteg_cmd_queue(struct vinteg_cmd *cmd);
 
 /* data.c */
 void vinteg_data_start(struct vinteg_cmd *cmd);
+void vinteg_data_invalidate(struct vinteg_cmd *cmd);
 
 /* range.c */
 void vinteg_range_init(struct vinteg_range_lock *lock);
@@ -343,7 +359,7 @@ void vinteg_sync_init(struct vinteg *dev);
 void vinteg_sync_add(struct vinteg *dev, struct vinteg_sync_waiter *waiter);
 int vinteg_sync_all(struct vinteg *dev);
 void vinteg_fail_durability(struct vinteg *dev, int error, const char *what);
-void vinteg_clear_error(struct vinteg *dev);
+void vinteg_sync_forgive(struct vinteg *dev);
 void vinteg_note_write(struct vinteg *dev, bool durable);
 bool vinteg_override(struct vinteg *dev);
 void vinteg_upkeep(struct work_struct *work);
