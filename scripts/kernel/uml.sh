@@ -9,8 +9,8 @@
 
 flavour=${1:-}
 case $flavour in
-fast)	fragments=(common.config) ;;
-debug)	fragments=(common.config debug.config) ;;
+fast)	fragments=(common.config) minutes=6 ;;
+debug)	fragments=(common.config debug.config) minutes=20 ;;
 *)	die "usage: uml.sh fast|debug" ;;
 esac
 
@@ -49,24 +49,32 @@ compile()
 	in_tree "$tmp" '
 		cd /usr/src/uml/build
 		nice make ARCH=um -j"$(nproc)"
-		make ARCH=um INSTALL_MOD_PATH=/usr/src/uml/install modules_install
-		rm vmlinux'
+		make ARCH=um INSTALL_MOD_PATH=/usr/src/uml/install modules_install'
+}
+
+# Modules need the headers, the scripts and the symbols; not the objects.
+tidy_up()
+{
+	rm "$tmp/build/vmlinux"
 	mv "$tmp/build/linux" "$tmp/linux"
 	mv "$tmp/install/lib/modules" "$tmp/modules"
-	rm -rf "$tmp/install" "$tmp"/modules/*/build
-	# Modules need the headers, the scripts and the symbols; not the objects.
+	rm -rf "$tmp/install" "$tmp"/modules/*/build "$tmp/configured"
 	find "$tmp/build" -name '*.[oa]' ! -path '*/scripts/*' -delete
 }
 
 build()
 {
-	[ ! -e "$dir/done" ] || return 0
+	[ ! -e "$dir" ] || return 0
 	tmp=$dir.tmp
-	rm -rf "$tmp"
-	mkdir -p "$tmp/build"
-	quietly "configuring User-Mode Linux 7.3 ($flavour)" configure
-	quietly "building User-Mode Linux 7.3 ($flavour), about 10 minutes on two cores" compile
-	touch "$tmp/done"
+	# What an interrupted build has done already is kept.
+	if [ ! -e "$tmp/configured" ]; then
+		rm -rf "$tmp"
+		mkdir -p "$tmp/build"
+		quietly "configuring User-Mode Linux 7.3 ($flavour)" configure
+		touch "$tmp/configured"
+	fi
+	quietly "building User-Mode Linux 7.3 ($flavour); two cores take $minutes minutes" compile
+	tidy_up
 	mv "$tmp" "$dir"
 	step "User-Mode Linux 7.3 ($flavour) is ready: $(du -sh "$dir" | cut -f 1)"
 }

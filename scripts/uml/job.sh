@@ -6,14 +6,16 @@
 
 cd /job || exit
 
-# The suites run when a module that has them is loaded.
+# The suites run when a module that has them is loaded. Prints a suite in the form
+# of a selftest's program.
 kunit()
 {
 	local results ran=
 
 	insmod kunit/vinteg.ko || return
 	for results in /sys/kernel/debug/kunit/vinteg*/results; do
-		cat "$results" && ran=y
+		sed -n '/^    /s/^    /# /p; s/^\(ok\|not ok\) [0-9]* /\1 1 selftests: kunit: /p' \
+			"$results" && ran=y
 	done
 	udevadm settle
 	rmmod vinteg && [ -n "$ran" ]
@@ -30,7 +32,7 @@ selftests()
 }
 
 {
-	[ ! -e kunit ] || kunit || echo "not ok the KUnit suites ran"
+	[ ! -e kunit ] || kunit || echo "not ok 1 selftests: kunit: the suites run"
 	selftests
 } 2>&1 | tee /tmp/ktap
-grep -q '^ok ' /tmp/ktap && ! grep -q '^ *not ok ' /tmp/ktap
+grep -q '^ok ' /tmp/ktap && ! grep -q '^not ok ' /tmp/ktap
