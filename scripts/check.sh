@@ -11,9 +11,13 @@
 
 KERNELS=${KERNELS:-$KERNELS_ALL}
 TESTS=${TESTS:-}
+# So many things at a time. A machine without KVM keeps one core busy, rarely two.
+JOBS=${JOBS:-$(nproc)}
 # One machine has so many seconds for all of its tests.
 TIMEOUT=${TIMEOUT:-2700}
 COLLECTION=drivers/block/vinteg
+# The last result of each kernel.
+LAST="the module unloads, the kernel has nothing to complain about"
 
 [ "$(id -u)" = 0 ] || die "this has to be run as root: it builds root filesystems"
 for kernel in $KERNELS; do
@@ -36,8 +40,8 @@ part()
 	local where=$1 rc=0
 	shift
 
-	"$@" 2>"$logs/$where.log" </dev/null >"$logs/$where.ktap" || rc=$?
-	ktap_read "$where" <"$logs/$where.ktap"
+	"$@" 2>"$logs/$where.log" </dev/null | tee "$logs/$where.ktap" | ktap_read "$where" ||
+		rc=$?
 	if [ "$(count 'pass|fail|skip' "$where")" = 0 ] ||
 			{ [ $rc != 0 ] && [ "$(count fail "$where")" = 0 ]; }; then
 		step "$where: failed (exit status $rc)"
@@ -70,7 +74,7 @@ build()
 	fi
 	rm "$job/vinteg.ko.debug"
 	grep "^$COLLECTION:" "$job/kselftest-list.txt" | grep -E -e "$TESTS" \
-		>"$logs/$kernel/list" || die "no selftest matches '$TESTS'"
+		>"$logs/$kernel/list" || die "no selftest's name matches '$TESTS'"
 	# Through a pipe: run_kselftest.sh opens its standard output anew by its name.
 	cat >"$job/run" <<-END
 		#!/bin/bash
@@ -102,12 +106,14 @@ selftests()
 	done <"$dir/list"
 	case $(cat "$dir/out/verdict" 2>/dev/null || true) in
 	run=*" rmmod=ok log=clean leaks=none")
-		record pass "$kernel" "the module unloads, the kernel has nothing to complain about"
+		record pass "$kernel" "$LAST"
+		grep -q '^run=0 ' "$dir/out/verdict" || [ "$(count fail "$kernel")" != 0 ] ||
+			record fail "$kernel" "run_kselftest.sh failed for an unknown reason"
 		;;
 	*)
 		step "$kernel   FAIL  the machine's own verdict"
 		cat "$dir/vm" >&2
-		record fail "$kernel" "the module unloads, the kernel has nothing to complain about"
+		record fail "$kernel" "$LAST"
 		grep -v '^#\|^ok\|^not ok' "$dir/out/output" | tail -n 40 >&2 || true
 		;;
 	esac
@@ -120,22 +126,37 @@ lost()
 	record fail "$1" "$2: no result"
 }
 
+# with_kernel KERNEL: all that is tested with that kernel. To be run in the background;
+# an end without a verdict of its own is a failure.
+with_kernel()
+{
+	build "$1"
+	selftests "$1"
+}
+
+# spawn COMMAND...: in the background, as soon as there is a place.
+spawn()
+{
+	while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do
+		wait -n || true
+	done
+	"$@" &
+}
+
 if [ -z "$TESTS" ]; then
-	step "static checks"
-	part static "$TOP/scripts/kernel/static.sh" --sources
+	spawn part static "$TOP/scripts/kernel/static.sh" --sources
+	spawn part uml "$TOP/scripts/uml/check.sh"
 fi
 for kernel in $KERNELS; do
-	build "$kernel"
+	spawn with_kernel "$kernel"
 done
 if [ -z "$TESTS" ]; then
-	step "installing, with and without dkms"
 	# shellcheck disable=SC2086 # a list
-	part dkms "$TOP/scripts/kernel/dkms.sh" $KERNELS
-	step "User-Mode Linux"
-	part uml "$TOP/scripts/uml/check.sh"
+	spawn part dkms "$TOP/scripts/kernel/dkms.sh" $KERNELS
 fi
+wait
 for kernel in $KERNELS; do
-	selftests "$kernel"
+	grep -q -P "\t$kernel\t$LAST\$" "$RESULTS" || record fail "$kernel" "no end"
 done
 
 passed=$(count pass) failed=$(count fail) skipped=$(count skip)

@@ -62,7 +62,7 @@ ktap_read()
 # ktap_program: the end of a test program. Works on the variables of ktap_read.
 ktap_program()
 {
-	local program outer entry text
+	local program outer entry text word=ok
 	local -A n=([pass]=0 [fail]=0 [skip]=0)
 
 	# "ok 3 selftests: drivers/block/vinteg: test.sh # exit=1", or "ok 3 - text"
@@ -83,19 +83,20 @@ ktap_program()
 	if [ ${#inner[@]} = 0 ] || { [ "$outer" = fail ] && [ "${n[fail]}" = 0 ]; }; then
 		n[$outer]=$((n[$outer] + 1))
 		record "$outer" "$where" "$program"
-		[ "$outer" != fail ] || remarks+=("failed: $program")
+		[ "$outer" != fail ] || [ "$program" = "${program%% #*}" ] ||
+			remarks+=("failed: ${program#* # }")
 	elif [ -n "$planned" ] && [ "$planned" != ${#inner[@]} ]; then
 		n[fail]=$((n[fail] + 1))
 		record fail "$where" "${program%% #*}: less than planned"
 		remarks+=("failed: planned $planned, did ${#inner[@]}")
 	fi
 	text="${n[pass]} passed"
-	[ "${n[fail]}" = 0 ] || text="$text, ${n[fail]} failed"
+	[ "${n[pass]}" != 0 ] || word=skip
+	[ "${n[fail]}" = 0 ] || word=FAIL text="$text, ${n[fail]} failed"
 	[ "${n[skip]}" = 0 ] || text="$text, ${n[skip]} skipped"
 	step "$(printf '%-7s %-4s %-32s %s in %d s' "$where" \
-		"$([ "${n[fail]}" = 0 ] && echo ok || echo FAIL)" "${program%% #*}" \
-		"$text" $((SECONDS - start)))"
+		"$word" "${program%% #*}" "$text" $((SECONDS - start)))"
 	for text in "${remarks[@]}"; do
-		step "             $text"
+		step "$(printf '%-7s      %s' "$where" "$text")"
 	done
 }

@@ -14,14 +14,14 @@ CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/vinteg
 KERNELS_ALL="6.1 6.12 7.3"
 
 # Progress counts from the start of the outermost script.
-export VINTEG_T0=${VINTEG_T0:-$(date +%s)}
+export VINTEG_T0=${VINTEG_T0:-$EPOCHSECONDS}
 export LC_ALL=C.UTF-8
 mkdir -p "$CACHE"
 
 # step TEXT: one progress line, with the seconds since the start.
 step()
 {
-	printf '[%4d s] %s\n' $(($(date +%s) - VINTEG_T0)) "$*" >&2
+	printf '[%4d s] %s\n' $(($EPOCHSECONDS - VINTEG_T0)) "$*" >&2
 }
 
 die()
