@@ -21,7 +21,7 @@ mkdir -p "$CACHE"
 # step TEXT: one progress line, with the seconds since the start.
 step()
 {
-	printf '[%4d s] %s\n' $(($EPOCHSECONDS - VINTEG_T0)) "$*" >&2
+	printf '[%4d s] %s\n' $((EPOCHSECONDS - VINTEG_T0)) "$*" >&2
 }
 
 die()
