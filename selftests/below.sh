@@ -5,8 +5,8 @@
 # device-mapper name, so that it can fail, be cut off, and come back without what
 # was in its cache. What reaches it is counted by its completed requests.
 #
-# To be sourced after lib.sh. These functions are not for the inside of a property,
-# except where it is said.
+# To be sourced after lib.sh, and wants without_udev. These functions are not for the
+# inside of a property, except where it is said.
 
 BELOW=vtbelow				# the disk
 BELOW_MAP=/dev/mapper/vtmap		# what filesystems are made on
@@ -14,32 +14,9 @@ BELOW_SIZE=400				# MiB; xfs wants 300
 BELOW_FS=$SCRATCH/below			# where they are mounted
 BELOW_TRACE=/sys/kernel/tracing/instances/$BELOW
 
-# without_udev: it looks at every new or changed disk, dozens of times here, which takes
-# most of the time and is no part of the test. Nobody else opens a disk from now on.
-without_udev()
-{
-	settle
-	udevadm control --stop-exec-queue || return
-	at_exit udevadm control --start-exec-queue
-	WITHOUT_UDEV=y
-	settle()
-	{
-		:
-	}
-}
-
-# dm COMMAND...: dmsetup, which makes its nodes itself, and says each time that it does.
-dm()
-{
-	DM_DISABLE_UDEV=1 dmsetup "$@" 2>"$SCRATCH/dm" && return
-	cat "$SCRATCH/dm"
-	return 1
-}
-
 # below_start fua|nofua: a disk with a volatile cache, with FUA or without.
 below_start()
 {
-	[ -n "${WITHOUT_UDEV:-}" ] || without_udev || return
 	at_exit below_stop
 	modprobe null_blk nr_devices=0 || return
 	if [ "$1" = nofua ] && ! modinfo -p null_blk | grep -q "^fua:"; then

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2034 # variables for the tests
+# shellcheck disable=SC2034,SC2317 # variables and functions for the tests
 #
 # What all the tests share. A test is a list of properties, each checked by a function:
 #
@@ -195,7 +195,29 @@ unload()
 # settle: udev opens every new or changed disk for a moment.
 settle()
 {
-	udevadm settle --timeout=60
+	udevadm settle --timeout=180
+}
+
+# without_udev: for tests that make and change many disks. Udev looks at each, which would
+# take most of the time. Nobody else opens a disk from now on, so there is nothing to wait
+# for.
+without_udev()
+{
+	settle
+	udevadm control --stop-exec-queue || return
+	at_exit udevadm control --start-exec-queue
+	settle()
+	{
+		:
+	}
+}
+
+# dm COMMAND...: dmsetup, which makes its nodes itself, and says each time that it does.
+dm()
+{
+	DM_DISABLE_UDEV=1 dmsetup "$@" 2>"$SCRATCH/dm" && return
+	cat "$SCRATCH/dm"
+	return 1
 }
 
 # attr NAME [DEVICE], set_attr NAME VALUE [DEVICE]: of vinteg0 if not told otherwise.
@@ -242,18 +264,30 @@ stat_of()
 	attr "stats/$1" "${2:-}"
 }
 
-# bind FILE [DEVICE], reset [DEVICE]: udev is done with it before and after.
+# bind FILE [DEVICE], reset [DEVICE]: udev is done with it afterwards. If it still looks at
+# the device, the first attempt finds it busy.
 bind()
 {
-	settle
-	set_attr backing_file "$1" "${2:-}" || return
-	settle
+	set_undisturbed backing_file "$1" "${2:-}"
 }
 
 reset()
 {
-	settle
-	set_attr reset 1 "${1:-}" || return
+	set_undisturbed reset 1 "${1:-}"
+}
+
+set_undisturbed()
+{
+	local said
+
+	said=$(put "/sys/block/${3:-vinteg0}/$1" "$2") || true
+	if [ "$said" = EBUSY ]; then
+		settle
+		set_attr "$@" || return
+	elif [ "$said" != ok ]; then
+		echo "$1 := '$2': $said"
+		return 1
+	fi
 	settle
 }
 

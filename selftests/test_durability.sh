@@ -8,6 +8,7 @@
 
 . "$(dirname "$0")/lib.sh"
 start blkio dmsetup mkfs.ext4 mkfs.xfs filefrag blkdiscard
+without_udev
 . "$HERE/below.sh"
 
 OLD=100	# seed of what is on the disk before

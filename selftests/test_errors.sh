@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 start blkio dmsetup mkfs.ext4 filefrag
+without_udev
 . "$HERE/below.sh"
 
 # again POLICY: bound to a good disk, nothing sticks.

@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 start blkio mkfs.ext4 mkfs.btrfs chattr
+without_udev
 
 # new_file FILE
 new_file()

@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 start blkio neighbours dmsetup mkfs.ext4
+without_udev
 . "$HERE/trace.sh"
 
 SECONDS_OF_MIXING=${NEIGHBOURS_SECONDS:-20}
@@ -82,7 +83,7 @@ neighbours_are_kept()
 	bind "$SCRATCH/fs/odd"
 	[ "$(attr queue/logical_block_size)" = 512 ]
 	# An odd number of sectors makes 512 the block size of both page caches.
-	dmsetup create vtalias --table "0 $(blockdev --getsz $DEV) linear $DEV 0"
+	dm create vtalias --table "0 $(blockdev --getsz $DEV) linear $DEV 0"
 	settle
 	neighbours $DEV /dev/mapper/vtalias "$SCRATCH/fs/odd" "$SECONDS_OF_MIXING"
 	[ "$(stat_of direct_writes)" -gt 100 ]
@@ -91,7 +92,7 @@ neighbours_are_kept()
 
 drop_map()
 {
-	[ ! -e "/dev/mapper/$1" ] || dmsetup remove --retry "$1"
+	[ ! -e "/dev/mapper/$1" ] || dm remove --retry "$1"
 }
 
 load nr_hw_queues=1 hw_queue_depth=2
@@ -100,7 +101,7 @@ make_disk vtguest 64 irqmode=2 completion_nsec=300000 && mkfs.ext4 -q -b 4096 /d
 	ktap_exit_fail_msg "no filesystem to test on"
 at_exit umount "$SCRATCH/fs"
 make_disk vtfast 8 && at_exit drop_map vtslow && modprobe -q dm-delay &&
-	dmsetup create vtslow --table "0 $(blockdev --getsz /dev/vtfast) delay /dev/vtfast 0 300" &&
+	dm create vtslow --table "0 $(blockdev --getsz /dev/vtfast) delay /dev/vtfast 0 300" &&
 	settle || ktap_exit_fail_msg "no slow disk"
 truncate -s 16M "$SCRATCH/fs/img"
 set_attr cache_policy guest && bind "$SCRATCH/fs/img" || ktap_exit_fail_msg "can't bind"

@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 start blkio mkfs.ext4 find
+without_udev
 
 is_newer()
 {

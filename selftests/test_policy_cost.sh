@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 start blkio dmsetup mkfs.ext4 mkfs.xfs lsblk
+without_udev
 . "$HERE/below.sh"
 
 N=8	# requests of each kind

@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 start blkio mkfs.ext4
+without_udev
 . "$HERE/trace.sh"
 
 # row PLAIN FUA FLUSH DEALLOCATE: how these must reach the file.

@@ -5,6 +5,7 @@
 
 . "$(dirname "$0")/lib.sh"
 start blkio mkfs.ext4 mkfs.xfs fallocate
+without_udev
 
 # says RESULT COMMAND...
 says()

@@ -7,6 +7,7 @@
 
 . "$(dirname "$0")/lib.sh"
 start fio policyswitch blkio mkfs.ext4
+without_udev
 DEVICES=5
 SWITCHES=2000	# per device
 
