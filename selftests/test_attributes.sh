@@ -268,6 +268,7 @@ back_to_defaults()
 }
 
 start setpriv mkfs.ext4 blkdiscard
+must without_udev
 must load num_devices=1
 must make_disk vtother 32
 must mkfs.ext4 -q /dev/vtother

@@ -143,7 +143,7 @@ must mount /dev/vtlower "$FS"
 truncate -s 4M "$FS/a.img" "$FS/b.img"
 touch "$FS/empty"
 must load
-TIMES=25
+TIMES=12
 check "binding and resetting leaves nothing behind" no_growth bind_and_reset
 check "adding, binding and removing a device leaves nothing behind" no_growth add_and_remove
 check "failing to bind leaves nothing behind" no_growth bad_binds

@@ -296,6 +296,11 @@ must mkfs.ext4 -q /dev/vtlower
 must mount /dev/vtlower "$FS"
 dd if=/dev/zero of="$FS/a.img" bs=1M count=8 status=none
 dd if=/dev/zero of="$FS/b.img" bs=1M count=8 status=none
+# What is dirty is to stay so until somebody asks.
+interval=/proc/sys/vm/dirty_writeback_centisecs
+at_exit eval "echo $(cat $interval) >$interval"
+echo 0 >$interval
+sync
 must load
 
 check "hot_add makes an empty device and prints its number, hot_remove takes it away" comes_and_goes

@@ -24,16 +24,6 @@ nothing_left()
 	[ ! -e "$CONTROL" ]
 	fails compgen -G '/sys/block/vinteg*'
 	fails compgen -G '/dev/vinteg*'
-	fails grep -w vinteg /proc/devices
-	# The file systems with the files are free again.
-	umount "$SCRATCH/fs"
-	mount -t tmpfs -o size=8M vinteg-test "$SCRATCH/fs"
-	make_files
-}
-
-make_files()
-{
-	truncate -s 1M "$SCRATCH/fs/a.img" "$SCRATCH/fs/b.img"
 }
 
 # catches: a parameter without a description, or described with another default than
@@ -147,9 +137,10 @@ refused()
 }
 
 start modinfo
+must without_udev
 mkdir "$SCRATCH/fs"
-mount -t tmpfs -o size=8M vinteg-test "$SCRATCH/fs"
-make_files
+must mount -t tmpfs -o size=8M vinteg-test "$SCRATCH/fs"
+truncate -s 1M "$SCRATCH/fs/a.img" "$SCRATCH/fs/b.img"
 a=$SCRATCH/fs/a.img
 missing=$SCRATCH/fs/missing.img
 
@@ -193,4 +184,5 @@ check "refused: negative num_devices" refused num_devices num_devices=-1
 check "refused: no requests at all" refused hw_queue_depth hw_queue_depth=0
 check "refused: too many requests" refused hw_queue_depth hw_queue_depth=1000000
 check "refused: too many queues" refused nr_hw_queues nr_hw_queues=1000000
+check "nobody has a file open any more" umount "$SCRATCH/fs"
 finish

@@ -112,20 +112,21 @@ not_below_a_block()
 # catches: a disk as backing whose size is taken from its inode.
 disk_grows()
 {
-	dmsetup create vtgrow --table "0 8192 linear /dev/vtspare 0"
+	dm create vtgrow --table "0 8192 linear /dev/vtspare 0"
 	settle
 	bind /dev/mapper/vtgrow
 	[ "$(bytes)" = $((4 << 20)) ]
-	dmsetup load vtgrow --table "0 16384 linear /dev/vtspare 0"
-	dmsetup suspend vtgrow
-	dmsetup resume vtgrow
+	dm load vtgrow --table "0 16384 linear /dev/vtspare 0"
+	dm suspend vtgrow
+	dm resume vtgrow
 	set_attr rescan 1
 	[ "$(bytes)" = $((8 << 20)) ]
 	reset
-	dmsetup remove --retry vtgrow
+	dm remove --retry vtgrow
 }
 
 start mkfs.ext4 resize2fs e2fsck dmsetup
+must without_udev
 FS=$SCRATCH/fs
 mkdir "$FS" "$SCRATCH/mnt"
 must make_disk vtlower 64

@@ -204,7 +204,8 @@ prober()
 start mkfs.ext4 sfdisk
 truncate -s 8M "$SCRATCH/parts.img"
 printf 'size=2M\nsize=3M\n' | sfdisk -q -X gpt "$SCRATCH/parts.img"
-must mkfs.ext4 -q -L inside "$SCRATCH/fs.img" 4M 2>/dev/null
+truncate -s 4M "$SCRATCH/fs.img"
+must mkfs.ext4 -q -L inside "$SCRATCH/fs.img"
 must load num_devices=3
 echo 1 >"$CONTROL/hot_remove"
 settle
