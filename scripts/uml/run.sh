@@ -140,6 +140,7 @@ while kill -0 $pid 2>/dev/null; do
 	fi
 done
 kill -KILL -- -$pid 2>/dev/null || true
+wait $pid 2>/dev/null || true
 pid=
 wait "${writers[@]}" || true
 
