@@ -46,7 +46,7 @@ writes_under_pressure()
 	make_fs "$1" $DEV
 	mount $DEV "$UPPER"
 	scanned=$(pages_scanned)
-	squeezed fio_verify "$UPPER" 20 --bs=64k
+	squeezed fio_verify "$UPPER" 24 --bs=64k
 	squeezed churn "$UPPER"
 	[ "$(pages_scanned)" -gt "$scanned" ]
 	umount "$UPPER"
@@ -88,9 +88,9 @@ echo +memory >/sys/fs/cgroup/cgroup.subtree_control ||
 	ktap_exit_fail_msg "no memory controller"
 mkdir "$GROUP" "$SCRATCH/balloon" || ktap_exit_fail_msg "no control group"
 at_exit rmdir "$GROUP"
-echo 24M >"$GROUP/memory.max"
+echo 32M >"$GROUP/memory.max"
 mount -t tmpfs -o size=100% balloon "$SCRATCH/balloon" || ktap_exit_fail_msg "no tmpfs"
 load
 on_itself ext4 none writeback
-on_itself xfs none guest
+on_itself xfs none
 finish
