@@ -107,7 +107,7 @@ phase_write()
 	attributes
 	echo "@step making a filesystem on each device, and mounting it"
 	each make_fs
-	show 'findmnt -n -o SOURCE,TARGET,FSTYPE -t ext4 | grep vinteg'
+	show 'findmnt -nl -o SOURCE,TARGET,FSTYPE -t ext4 | grep vinteg'
 	echo "@step writing: six programs append records; each calls fsync after every record"
 	# shellcheck disable=SC2046 # one argument per record
 	./writer "$run" 0 $SETTLED $LEDGER $(records)
