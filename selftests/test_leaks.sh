@@ -9,14 +9,12 @@
 # those that a CPU keeps for itself are given back first.
 in_use()
 {
-	local cache _
+	local cache
 
 	settle
 	sync
-	for _ in 1 2; do
-		sleep 0.5
-		echo 3 >/proc/sys/vm/drop_caches
-	done
+	echo 2 >/proc/sys/vm/drop_caches
+	sleep 0.5
 	for cache in /sys/kernel/slab/*/shrink; do
 		echo 1 >"$cache"
 	done
