@@ -89,7 +89,7 @@ truncated()
 
 	open_at ext4 "$1"
 	rm -f "$SCRATCH"/ext4/filler "$SCRATCH"/ext4/rest
-	says ok blkio write $DEV 0 64k count=128 fua
+	says ok blkio write $DEV 0 64k count=128 depth=16
 	truncate -s 4M "$img"
 	says EIO blkio read $DEV 6M 64k
 	says EIO blkio read $DEV 4M 4k
@@ -97,7 +97,7 @@ truncated()
 	says EIO blkio write $DEV 6M 64k
 	says EIO blkio write $DEV 4M 4k fua
 	says EIO blkio write $DEV $((4194304 - 4096)) 8k
-	says ok blkio verify $DEV 0 4k count=1023
+	says ok blkio verify $DEV 0 64k count=63
 	says ok blkio write $DEV 1M 64k seed=2 fua
 	[ "$(stat -c %s "$img")" = 4194304 ]
 	truncate -s 8M "$img"
