@@ -103,7 +103,7 @@ else
 fi
 machine+=(-machine pc -nodefaults -display none -no-reboot -m "$mem" -smp "$smp"
 	-kernel "$image/vmlinuz-$kernel" -initrd "$tmp/initrd")
-for disk in "root,snapshot=on,file=$image/root.img" "job,file=$tmp/job.img" \
+for disk in "root,snapshot=on,file.locking=off,file=$image/root.img" "job,file=$tmp/job.img" \
 		"scratch,discard=unmap,file=$tmp/scratch.img"; do
 	machine+=(-drive "if=none,id=${disk%%,*},format=raw,cache=unsafe,${disk#*,}"
 		-device "virtio-blk-pci,drive=${disk%%,*},serial=${disk%%,*}")
