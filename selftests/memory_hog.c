@@ -4,21 +4,21 @@
  * and changes it on the way. With less memory than that, the pages go through swap.
  */
 #include <err.h>
-#include <stdint.h>
+#include <linux/types.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-static uint64_t expected(size_t word, unsigned int pass)
+static __u64 expected(size_t word, unsigned int pass)
 {
 	return (word + 1) * 0x9e3779b97f4a7c15ULL + pass;
 }
 
 int main(int argc, char **argv)
 {
-	const size_t step = 512 / sizeof(uint64_t);
+	const size_t step = 512 / sizeof(__u64);
 	unsigned int pass, passes;
 	size_t bytes, words, i;
-	uint64_t *mem;
+	__u64 *mem;
 
 	if (argc != 3)
 		errx(2, "usage: memory_hog MIB PASSES");

@@ -41,27 +41,27 @@ new_image()
 {
 	FS=$1
 	IMG=$BELOW_FS/img
-	if [ $FS = raw ]; then
+	if [ "$FS" = raw ]; then
 		IMG=$BELOW_MAP
 	else
-		below_mount $FS && below_file img 4 || ktap_exit_fail_msg "no $FS"
+		below_mount "$FS" && below_file img 4 || ktap_exit_fail_msg "no $FS"
 	fi
 }
 
 go_away()
 {
-	[ $FS = raw ] || umount "$BELOW_FS"
+	[ "$FS" = raw ] || umount "$BELOW_FS"
 }
 
 come_back()
 {
-	[ $FS = raw ] || mountpoint -q "$BELOW_FS" || mount $BELOW_MAP "$BELOW_FS"
+	[ "$FS" = raw ] || mountpoint -q "$BELOW_FS" || mount $BELOW_MAP "$BELOW_FS"
 }
 
 # What a discard or zeroes are to remove is not at risk.
 forget()
 {
-	if [ $FS = raw ]; then
+	if [ "$FS" = raw ]; then
 		blkdiscard -l 4M $BELOW_MAP
 	else
 		[ "$(stat -c %b "$IMG")" -ge 8192 ] || below_file img 4

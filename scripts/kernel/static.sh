@@ -167,7 +167,6 @@ check "no path or host of this machine is written down" private_names
 check "every file names its licence" licences
 check "no file has more than 500 lines" sizes
 check "the documents agree with the code" "$TOP/scripts/kernel/docs.sh"
-check "the documents agree with the code" "$TOP/scripts/kernel/docs.sh"
 if [ "${1:-}" != --sources ]; then
 	for kernel in $KERNELS; do
 		check "W=1 and sparse are silent on $kernel" module "$kernel"

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * checker RUN LEDGER NAME=FILE...: reads the acknowledgements that left the machine
+ * checker RUN LEDGER NAME=FILE...: reads the acknowledgments that left the machine
  * before the power cut, looks for each of these records in the files, and prints
  * a line "NAME acknowledged N found N" for each file.
  */
 #include <err.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 
 #include "record.h"
 
-static int is_there(int fd, uint64_t run, uint64_t seq)
+static int is_there(int fd, __u64 run, __u64 seq)
 {
 	unsigned char record[RECORD_SIZE];
 	struct stamp stamp;
@@ -31,16 +30,16 @@ static int is_there(int fd, uint64_t run, uint64_t seq)
 	return 1;
 }
 
-static void check(FILE *ledger, const char *name, const char *path, uint64_t run)
+static void check(FILE *ledger, const char *name, const char *path, __u64 run)
 {
-	uint64_t seq, acknowledged = 0, found = 0;
+	__u64 seq, acknowledged = 0, found = 0;
 	char writer[64], end;
 	/* A file that is gone has lost all of its records. */
 	int fd = open(path, O_RDONLY);
 
 	rewind(ledger);
-	/* The last line may have been cut, too: then it was no acknowledgement. */
-	while (fscanf(ledger, "%63s %" SCNu64 "%c", writer, &seq, &end) == 3 &&
+	/* The last line may have been cut, too: then it was no acknowledgment. */
+	while (fscanf(ledger, "%63s %llu%c", writer, &seq, &end) == 3 &&
 	       end == '\n') {
 		if (strcmp(writer, name))
 			continue;
@@ -48,7 +47,7 @@ static void check(FILE *ledger, const char *name, const char *path, uint64_t run
 		if (fd >= 0)
 			found += is_there(fd, run, seq);
 	}
-	printf("%s acknowledged %" PRIu64 " found %" PRIu64 "\n", name,
+	printf("%s acknowledged %llu found %llu\n", name,
 	       acknowledged, found);
 	if (fd >= 0)
 		close(fd);

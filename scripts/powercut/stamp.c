@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <assert.h>
 #include <string.h>
 
 #include "stamp.h"
 
 #define MAGIC	0x706d617473746e69ULL
 
+#define FILLERS	59
+
 struct sector {
-	uint64_t magic;
+	__u64 magic;
 	struct stamp stamp;
-	uint64_t filler[59];
-	uint64_t sum;
+	__u64 filler[FILLERS];
+	__u64 sum;
 };
 
-_Static_assert(sizeof(struct sector) == SECTOR_SIZE, "a sector has no padding");
+static_assert(sizeof(struct sector) == SECTOR_SIZE, "a sector has no padding");
 
-static uint64_t mix(uint64_t x)
+static __u64 mix(__u64 x)
 {
 	x ^= x >> 29;
 	x *= 0x9fb21c651e98df25ULL;
@@ -23,10 +26,10 @@ static uint64_t mix(uint64_t x)
 }
 
 /* Depends on the order of the words, and on all of them. */
-static uint64_t checksum(const struct sector *s)
+static __u64 checksum(const struct sector *s)
 {
-	const uint64_t *word = (const uint64_t *)s;
-	uint64_t sum = 0;
+	const __u64 *word = (const __u64 *)s;
+	__u64 sum = 0;
 
 	while (word < &s->sum)
 		sum = mix(sum + *word++);
@@ -36,12 +39,14 @@ static uint64_t checksum(const struct sector *s)
 void stamp_write(void *sector, const struct stamp *stamp)
 {
 	struct sector s = { .magic = MAGIC, .stamp = *stamp };
-	uint64_t x = mix(stamp->run ^ mix(stamp->lba ^ mix(stamp->seq)));
+	__u64 x = mix(stamp->run ^ mix(stamp->lba ^ mix(stamp->seq)));
 	unsigned int i;
 
 	/* Unlike from write to write, so that a torn sector can't pass. */
-	for (i = 0; i < sizeof(s.filler) / sizeof(s.filler[0]); i++)
-		s.filler[i] = x = mix(x + i);
+	for (i = 0; i < FILLERS; i++) {
+		x = mix(x + i);
+		s.filler[i] = x;
+	}
 	s.sum = checksum(&s);
 	memcpy(sector, &s, sizeof(s));
 }

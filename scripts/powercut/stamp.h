@@ -6,14 +6,14 @@
 #ifndef STAMP_H
 #define STAMP_H
 
-#include <stdint.h>
+#include <linux/types.h>
 
 #define SECTOR_SIZE	512
 
 struct stamp {
-	uint64_t run;	/* unlike in any other run, so that old data never passes */
-	uint64_t lba;	/* in units of 512 bytes, from the start of file or disk */
-	uint64_t seq;	/* of the write that this sector was part of */
+	__u64 run;	/* unlike in any other run, so that old data never passes */
+	__u64 lba;	/* in units of 512 bytes, from the start of file or disk */
+	__u64 seq;	/* of the write that this sector was part of */
 };
 
 enum stamp_state {

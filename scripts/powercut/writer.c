@@ -15,7 +15,7 @@
 
 #include "record.h"
 
-static void append(int fd, uint64_t run, uint64_t seq)
+static void append(int fd, __u64 run, __u64 seq)
 {
 	unsigned char record[RECORD_SIZE];
 	unsigned int i;
@@ -35,11 +35,11 @@ static void append(int fd, uint64_t run, uint64_t seq)
 		err(1, "fsync");
 }
 
-static void write_records(const char *name, const char *path, uint64_t run,
-			  uint64_t first, uint64_t count, int ledger)
+static void write_records(const char *name, const char *path, __u64 run,
+			  __u64 first, __u64 count, int ledger)
 {
 	int fd = open(path, O_WRONLY | O_CREAT, 0600);
-	uint64_t seq;
+	__u64 seq;
 	char line[64];
 	int len;
 
