@@ -55,7 +55,7 @@ writes_under_pressure()
 
 pages_scanned()
 {
-	awk '/^pgscan_direct / { print $2 }' /proc/vmstat
+	awk '/^pgscan / { print $2 }' "$GROUP/memory.stat"
 }
 
 # catches: pages dropped by reclaim before they were written.

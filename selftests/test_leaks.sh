@@ -13,7 +13,7 @@ in_use()
 
 	settle
 	sync
-	echo 2 >/proc/sys/vm/drop_caches
+	echo 3 >/proc/sys/vm/drop_caches
 	sleep 0.5
 	for cache in /sys/kernel/slab/*/shrink; do
 		echo 1 >"$cache"
@@ -51,22 +51,16 @@ no_growth()
 	[ "$(workers)" -le "$workers_before" ]
 }
 
-# repeat TIMES FUNCTION: without a trace, which would be most of the work, and without udev,
-# who opens devices.
+# repeat TIMES FUNCTION: without a trace, which would be most of the work.
 repeat()
 {
 	local i times=$1
 	shift
 
 	{ set +x; } 2>/dev/null
-	settle
-	trap 'udevadm control --start-exec-queue' EXIT
-	udevadm control --stop-exec-queue
 	for ((i = 0; i < times; i++)); do
 		"$@"
 	done
-	udevadm control --start-exec-queue
-	settle
 	set -x
 }
 
@@ -133,6 +127,7 @@ load_badly()
 }
 
 start mkfs.ext4 blkdiscard
+must without_udev
 FS=$SCRATCH/fs
 mkdir "$FS"
 must make_disk vtlower 64
