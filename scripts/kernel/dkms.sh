@@ -44,7 +44,10 @@ MAKE_INSTALL='
 		exit 1
 	fi'
 
+# A kernel's package runs depmod first; newer dkms counts on that. The roots have headers
+# only.
 DKMS='
+	depmod "$1"
 	version=$(sed -n "s/^PACKAGE_VERSION=//p" dkms.conf | tr -d \")
 	cp -r /tree "/usr/src/vinteg-$version"
 	dkms add "vinteg/$version"
