@@ -3,8 +3,6 @@
  * The backing file: opening it, and finding out what it can do.
  */
 #include <linux/file.h>
-#include <linux/magic.h>
-#include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/pagemap.h>
 #include <linux/seq_file.h>
