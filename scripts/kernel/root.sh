@@ -29,10 +29,22 @@ GUEST_PACKAGES=(udev mount util-linux util-linux-extra fdisk gdisk parted procps
 # Read by nobody in a test machine.
 UNUSED_PATHS=(man doc info locale lintian)
 
-# The host's own mirrors, as apt sees them, whatever the format of its lists.
+# The host's own mirrors, as apt sees them, whatever the format of its lists. Asking it
+# takes a second, and this script is run often: the answer holds until apt's files change.
 targets()
 {
-	apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages'
+	local answer=$CACHE/apt-targets stamp
+
+	stamp=$(find /etc/apt /var/lib/apt/lists -maxdepth 2 -printf '%p %s %T@\n' | sha256sum)
+	if [ "$(head -n 1 "$answer" 2>/dev/null || true)" != "$stamp" ]; then
+		{
+			echo "$stamp"
+			apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' \
+				'Created-By: Packages' || return
+		} >"$answer.$$"
+		mv "$answer.$$" "$answer"
+	fi
+	tail -n +2 "$answer"
 }
 
 # mirror LABEL: the host's mirror of Debian or Debian-Security.
