@@ -25,6 +25,7 @@ usage()
 		  --mem SIZE        memory, in MiB or with a suffix (2G)
 		  --ncpus N         processors (2)
 		  --scratch SIZE    of the empty disk /dev/disk/by-id/virtio-scratch (4G)
+		  --drive NAME,FILE one more disk: /dev/disk/by-id/virtio-NAME
 		  --append ARGS     for the kernel's command line
 		  --follow          show the output of run as it comes
 		Exit status: 0 run succeeded and the kernel had nothing to complain about;
@@ -35,6 +36,7 @@ usage()
 
 job='' out='' script='' shell='' src=$TOP flavour=fast timeout=300 mem=2G ncpus=2 scratch=4G
 append='' follow=''
+drives=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--follow)	follow=1; shift; continue ;;
@@ -51,6 +53,7 @@ while [ $# -gt 0 ]; do
 	--mem)		mem=$2 ;;
 	--ncpus | --smp) ncpus=$2 ;;
 	--scratch)	scratch=$2 ;;
+	--drive)	drives+=("$2") ;;
 	--append)	append="$append $2" ;;
 	*)		usage ;;
 	esac
@@ -90,9 +93,13 @@ fi
 [ -n "$shell" ] || [ -x "$shared/job/run" ] || die "$job/run is missing or not executable"
 cp -a "$uml/modules" "$shared/usr/lib/modules"
 cp "$here/init.sh" "$TOP/scripts/vm/guest-init.sh" "$shared/"
-echo 'KERNEL=="ubdb", SYMLINK+="disk/by-id/virtio-scratch"' \
-	>"$shared/etc/udev/rules.d/70-scratch.rules"
 truncate -s "$scratch" "$tmp/scratch.img"
+disks=() letters=bcdefgh
+for drive in "scratch,$tmp/scratch.img" "${drives[@]}"; do
+	letter=${letters:${#disks[@]}:1}
+	disks+=("ubd$((${#disks[@]} + 1))=${drive#*,}")
+	echo "KERNEL==\"ubd$letter\", SYMLINK+=\"disk/by-id/virtio-${drive%%,*}\""
+done >"$shared/etc/udev/rules.d/70-disks.rules"
 out=${out:-$tmp/out}
 mkdir -p "$out"
 rm -f "$out"/{output,console,verdict}
@@ -103,7 +110,7 @@ boot()
 	ulimit -c 0
 	exec setsid "$uml/linux" mem="$mem" ncpus="$ncpus" seccomp=auto noreboot \
 		uml_dir="$tmp/" umid=guest hostfs="$shared" \
-		ubd0r="$image" ubd1="$tmp/scratch.img" root=/dev/ubda ro con=null ssl=null \
+		ubd0r="$image" "${disks[@]}" root=/dev/ubda ro con=null ssl=null \
 		oops=panic log_buf_len=4M "vm.token=$token" "$@" \
 		init=/bin/sh -- -c '"mount -t hostfs none /mnt && exec /bin/bash /mnt/init.sh"'
 }
