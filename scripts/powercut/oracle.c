@@ -448,6 +448,11 @@ __u64 oracle_demand(const struct oracle *o, __u64 lba)
 	return o->sectors[lba].demander;
 }
 
+bool oracle_is_durable(const struct oracle *o, __u32 content)
+{
+	return content < o->nr_ops && o->ops[content].durable;
+}
+
 const char *oracle_objection(const struct oracle *o)
 {
 	return o->objection;
@@ -460,12 +465,7 @@ const struct oracle_counts *oracle_counts(const struct oracle *o)
 
 const char *verdict_name(enum verdict verdict)
 {
-	static const char * const names[VERDICTS] = {
-		[FINE] = "fine",
-		[LOST] = "lost",
-		[BROKEN] = "broken",
-		[STRANGE] = "strange",
-	};
+	static const char * const names[VERDICTS] = { "fine", "lost", "broken", "strange" };
 
 	return names[verdict];
 }

@@ -83,6 +83,9 @@ __u64 oracle_changes(struct oracle *oracle, const __u32 **lbas);
 /* The number of the newest request that has to survive there, or 0. */
 __u64 oracle_demand(const struct oracle *oracle, __u64 lba);
 
+/* Must this write survive? */
+bool oracle_is_durable(const struct oracle *oracle, __u32 content);
+
 const char *oracle_objection(const struct oracle *oracle);
 const char *verdict_name(enum verdict verdict);
 
