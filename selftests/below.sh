@@ -9,15 +9,19 @@
 # inside of a property, except where it is said.
 
 BELOW=vtbelow				# the disk
-BELOW_MAP=/dev/mapper/vtmap		# what filesystems are made on
+BELOW_MAP=/dev/mapper/vtmap		# what filesystems are made on; or vtslow
 BELOW_SIZE=400				# MiB; xfs wants 300
 BELOW_FS=$SCRATCH/below			# where they are mounted
 BELOW_TRACE=/sys/kernel/tracing/instances/$BELOW
 
-# below_start fua|nofua: a disk with a volatile cache, with FUA or without.
+# below_start fua|nofua [slow]: a disk with a volatile cache, with FUA or without; one
+# that can be slow.
 below_start()
 {
 	at_exit below_stop
+	BELOW_MAP=/dev/mapper/vtmap
+	[ "${2:-}" != slow ] || BELOW_MAP=/dev/mapper/vtslow
+	set -- "$1"
 	modprobe null_blk nr_devices=0 || return
 	if [ "$1" = nofua ] && ! modinfo -p null_blk | grep -q "^fua:"; then
 		# Before 6.12 null_blk always has FUA. Loop never has, but it can't lose
@@ -39,7 +43,7 @@ below_stop()
 {
 	! mountpoint -q "$BELOW_FS" || umount "$BELOW_FS"
 	[ ! -d $BELOW_TRACE ] || rmdir $BELOW_TRACE
-	[ ! -e $BELOW_MAP ] || dm remove --retry vtmap
+	below_unmap
 	if [ -e "$SCRATCH/$BELOW" ]; then
 		losetup -d "$BELOW_NODE"
 		rm -f "${SCRATCH:?}/$BELOW"
@@ -48,9 +52,32 @@ below_stop()
 	fi
 }
 
+# What is slow lies above what can be cut off, so that a cut is not late.
 below_map()
 {
-	dm create vtmap --table "0 $BELOW_SECTORS linear $BELOW_NODE 0"
+	dm create vtmap --table "0 $BELOW_SECTORS linear $BELOW_NODE 0" || return
+	[ $BELOW_MAP = /dev/mapper/vtmap ] || dm create vtslow --table "$(below_slow_table 0 0)"
+}
+
+below_unmap()
+{
+	[ ! -e /dev/mapper/vtslow ] || dm remove --retry vtslow || return
+	[ ! -e /dev/mapper/vtmap ] || dm remove --retry vtmap
+}
+
+below_slow_table()
+{
+	local map=/dev/mapper/vtmap
+
+	echo "0 $BELOW_SECTORS delay $map 0 0 $map 0 $1 $map 0 $2"
+}
+
+# below_slow WRITE FLUSH: how many milliseconds each takes from now on. May be used
+# inside of a property.
+below_slow()
+{
+	dm load vtslow --table "$(below_slow_table "$1" "$2")" &&
+		dm suspend --noflush --nolockfs vtslow && dm resume vtslow
 }
 
 # below_mount ext4|xfs [OPTIONS]: a new filesystem, at $BELOW_FS. Its timers are far
@@ -129,10 +156,11 @@ below_no_sync()
 		"$((first + count)) $((BELOW_SECTORS - first - count)) linear $BELOW_NODE $((first + count))"
 }
 
-# below_cut: from now on nothing reaches the disk.
+# below_cut: from now on nothing reaches the disk, and nothing is acknowledged. (The error
+# target of older kernels lets a FLUSH succeed.)
 below_cut()
 {
-	below_table "0 $BELOW_SECTORS error"
+	below_table "0 $BELOW_SECTORS flakey $BELOW_NODE 0 0 3600"
 }
 
 # below_restart: the disk comes back, without what was in its volatile cache. Nothing
@@ -141,7 +169,7 @@ below_restart()
 {
 	local power=/sys/kernel/config/nullb/$BELOW/power
 
-	dm remove --retry vtmap && echo 0 >"$power" && echo 1 >"$power" && below_map
+	below_unmap && echo 0 >"$power" && echo 1 >"$power" && below_map
 }
 
 # below_count COMMAND...: runs it, then sets W, FUA and FL to the numbers of data writes,

@@ -174,6 +174,21 @@ chain_that_closes()
 	rmdir "$SCRATCH/upper"
 }
 
+# catches: completions that run up a chain on one stack, until it overflows.
+chain_that_is_too_long()
+{
+	local number
+
+	bind "$FS/a.img"
+	for number in {1..7}; do
+		[ -e "/sys/block/vinteg$number" ] || [ "$(cat "$CONTROL/hot_add")" = "$number" ]
+		bind "/dev/vinteg$((number - 1))" "vinteg$number"
+	done
+	[ "$(cat "$CONTROL/hot_add")" = 8 ]
+	refuses ELOOP backing_file /dev/vinteg7 vinteg8
+	dd if=/dev/urandom of=/dev/vinteg7 bs=64k count=4 oflag=direct
+}
+
 # catches: a disk that somebody uses, bound all the same; or used while it is bound.
 disks_exclusively()
 {
@@ -322,8 +337,8 @@ property()
 	local disk
 
 	check "$@"
-	for disk in vinteg2 vinteg1 vinteg0; do
-		[ "$(attr size $disk)" = 0 ] || reset $disk
+	for disk in vinteg{8..0}; do
+		[ ! -e "/sys/block/$disk" ] || [ "$(attr size "$disk")" = 0 ] || reset "$disk"
 	done
 }
 
@@ -378,6 +393,7 @@ property "a name may be long, and not too long" long_name
 property "a file is bound once, or several times for reading" once_only
 property "refused: the device itself" own_device
 property "refused: a chain that closes; one that doesn't works" chain_that_closes
+property "refused: a chain that is too long" chain_that_is_too_long
 property "disks and swap files in use are refused, and bound disks can't be used" disks_exclusively
 property "a read-only file system is bound for reading only, and only on demand" read_only_medium
 property "and so is an immutable file and a read-only disk" read_only_file

@@ -74,6 +74,29 @@ mixed_request()
 	blkio verify $DEV 64k 8k
 }
 
+read_meanwhile()
+{
+	local writer
+
+	blkio write $DEV 64k 4k seed=1
+	blkio write $DEV 64k 4k seed=2 & writer=$!
+	sleep 0.1
+	blkio verify $DEV 64k 4k seed=1
+	kill -0 $writer		# or there was no meanwhile
+	wait $writer
+	blkio verify $DEV 64k 4k seed=2
+}
+
+# catches: a page that was read from the disk while a direct write to it was under way,
+# and is kept.
+nothing_is_stale()
+{
+	reset
+	set_attr cache_policy guest
+	bind /dev/mapper/vtslow
+	read_meanwhile
+}
+
 # catches: direct and page-cache writes of one page that overlap in time: the writeback
 # of one overwrites what the other had acknowledged.
 neighbours_are_kept()
@@ -101,7 +124,7 @@ make_disk vtguest 64 irqmode=2 completion_nsec=300000 && mkfs.ext4 -q -b 4096 /d
 	ktap_exit_fail_msg "no filesystem to test on"
 at_exit umount "$SCRATCH/fs"
 make_disk vtfast 8 && at_exit drop_map vtslow && modprobe -q dm-delay &&
-	dm create vtslow --table "0 $(blockdev --getsz /dev/vtfast) delay /dev/vtfast 0 300" &&
+	dm create vtslow --table "0 $(blockdev --getsz /dev/vtfast) delay /dev/vtfast 0 0 /dev/vtfast 0 300" &&
 	settle || ktap_exit_fail_msg "no slow disk"
 truncate -s 16M "$SCRATCH/fs/img"
 set_attr cache_policy guest && bind "$SCRATCH/fs/img" || ktap_exit_fail_msg "can't bind"
@@ -109,6 +132,7 @@ trace_start
 check "direct writes go direct, the others through the page cache" as_issued
 check "the journal of a filesystem above goes through the page cache" metadata_is_cached
 check "a merged request of both kinds goes through the page cache with dsync" mixed_request
+check "what is read while a direct write is under way is read anew" nothing_is_stale
 trace_stop
 
 # With all its queues: the two kinds have to meet.

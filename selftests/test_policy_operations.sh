@@ -43,6 +43,18 @@ policy_row()
 	esac
 }
 
+# catches: a switch without a sync before the queue is frozen, or after; above all from
+# "unsafe", which has acknowledged FLUSHes.
+switches_sync()
+{
+	local to
+
+	for to in none writethrough "$1"; do
+		set_attr cache_policy "$1"
+		becomes "sync sync" set_attr cache_policy "$to"
+	done
+}
+
 # counted POLICY "NAME=NUMBER...": after two plain writes, three FUA writes (one more
 # than once), a FLUSH, a discard and zeroes on a file that was bound just before.
 # catches: a counter that counts nothing, too much, or something else.
@@ -107,6 +119,9 @@ trace_start
 
 for p in $POLICIES; do
 	check "$p: operations reach the file as the table says" policy_row "$p"
+done
+for p in $POLICIES; do
+	check "$p: a switch to another policy, or the same, syncs twice" switches_sync "$p"
 done
 check "none: the counters" counted none "$requests dsync_writes=3 direct_writes=5 \
 	buffered_writes=0 ignored_flushes=0"
