@@ -22,6 +22,7 @@ usage()
 		                    qemu -drive, e.g. file=x.img,format=raw,cache=none
 		  --append ARGS     for the kernel's command line
 		  --qemu ARG        for qemu itself; once for each word
+		  --icount          virtual time: each instruction takes 1 ns, waiting none
 		  --pidfile FILE    gets the process id of qemu
 		  --follow          show the output of run as it comes
 		  --shell           a shell on this terminal in place of run
@@ -32,12 +33,13 @@ usage()
 }
 
 kernel='' job='' out='' timeout=600 mem=2048 smp=2 scratch=4G append='' pidfile=''
-follow='' shell=''
+follow='' shell='' icount=''
 qemu=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--follow)	follow=1; shift; continue ;;
 	--shell)	shell=1; shift; continue ;;
+	--icount)	icount=1; shift; continue ;;
 	esac
 	[ $# -ge 2 ] || usage
 	case $1 in
@@ -96,7 +98,12 @@ cmdline="$cmdline vm.token=$token$append"
 # Emulated, 5-level paging costs time, and string instructions go byte by byte. The
 # kernel's check of its timer fails if this machine is busy at that moment.
 machine=(-accel "tcg,thread=multi" -cpu "max,la57=off,erms=off,fsrm=off")
-if "$here/kvm.sh" "$image"; then
+if [ -n "$icount" ]; then
+	# Both processors in one thread, as only then there is an order of instructions.
+	machine[1]="tcg,thread=single"
+	machine+=(-icount "shift=0,sleep=off")
+	cmdline="$cmdline no_timer_check"
+elif "$here/kvm.sh" "$image"; then
 	machine=(-accel kvm -cpu host)
 else
 	cmdline="$cmdline no_timer_check"

@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck disable=SC2153 # what job.conf sets
+#
+# The guest's part of a benchmark: takes job.conf and cells, prints one line for each
+# measurement. Its columns, separated by tabs: "result", lower disk, host file system,
+# cell, kind, target, repetition, and what measure.sh says.
+
+set -euo pipefail
+cd "$(dirname "$0")"
+# shellcheck source=/dev/null
+. ./job.conf
+. ./disks.sh
+. ./targets.sh
+. ./measure.sh
+
+# rotate N WORD...: the words, beginning with another one each time.
+rotate()
+{
+	local n=$(($1 % ($# - 1)))
+	shift
+
+	echo "${@:n + 1}" "${@:1:n}"
+}
+
+# cell DISK FS NAME KIND SETS REPETITION HOW: all its targets, each on a disk of its own.
+cell()
+{
+	local disk=$1 fs=$2 name=$3 kind=$4 sets=$5 repetition=$6 how=$7 all target result
+
+	all=$(targets "$disk" "$kind" "$sets")
+	[ -n "$all" ] || return 0
+	# shellcheck disable=SC2086 # lists
+	for target in $(rotate $turn $all); do
+		# What keeps nothing can't be mounted. A disk made of two takes FUA for the
+		# one that answers at once, which no file system asks it for.
+		case $target-$name in
+		empty-files* | empty-sqlite* | disk-files* | disk-sqlite* | disk-fua*) continue ;;
+		esac
+		host_up "$disk" "$fs"
+		[ "$target" != disk ] || host_leave
+		target_up "$target"
+		# shellcheck disable=SC2086 # options
+		result=$(measure $how)
+		target_down "$target"
+		host_down
+		printf 'result\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' \
+			"$disk" "$fs" "$name" "$kind" "$target" "$repetition" "$result"
+	done
+	turn=$((turn + 1))
+}
+
+# everything: the outermost loop is over repetitions, so that whatever drifts shows.
+everything()
+{
+	local repetition place name kinds sets how kind turn=0
+
+	for repetition in $(seq "$REPEAT"); do
+		for place in $PLACES; do
+			! no_disk "${place%:*}" >/dev/null || continue
+			while IFS=$'\t' read -r name kinds sets how; do
+				[[ $sets =~ $SETS ]] || continue
+				for kind in ${kinds//,/ }; do
+					[[ $kind.$name =~ $CELLS ]] || continue
+					# Nothing to compare: there is no file system.
+					[ "${place#*:}-${how%% *}" != blk-mounted ] || continue
+					cell "${place%:*}" "${place#*:}" "$name" "$kind" \
+						"$sets" "$repetition" "$how"
+				done
+			done < <(grep -v '^#' cells)
+		done
+	done
+}
+
+# What waits for the disks of this machine sees a virtual clock run away.
+echo 0 >/proc/sys/kernel/hung_task_timeout_secs
+modprobe -q configfs || true
+mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
+modprobe null_blk nr_devices=0
+modprobe loop max_loop=0
+modprobe vinteg num_devices=1
+null_disk empty irqmode=0 "size=$SIZE"
+head -c "${SIZE}M" /dev/urandom >/run/noise
+for place in $PLACES; do
+	! why=$(no_disk "${place%:*}") || echo "left out: $place: $why"
+done
+if [ -n "$PEERS" ]; then
+	for target in qemu-nbd ublk-direct lio-buffered; do
+		! why=$(missing $target) || echo "left out: ${target%-*}: $why"
+	done
+fi
+everything

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Reads what medians.awk prints; prints tables for people: one for each kernel, clock and
+# place, and one of the peers, where they were measured.
+
+BEGIN { FS = "\t" }
+
+{
+	place = $1 "\t" $2 "\t" $3 "\t" $4
+	cell = $6 "\t" $5
+	side = $7
+	sub(/-.*/, "", side)
+	if (!(place in seen)) {
+		seen[place] = 1
+		places[++nplaces] = place
+	}
+	if (!((place, cell) in seen)) {
+		seen[place, cell] = 1
+		cells[place, ++ncells[place]] = cell
+	}
+	if (side !~ /^(vinteg|loop|raw|empty)$/) {
+		if (!(place in npeers))
+			npeers[place] = 0
+		if (!((place, $7) in seen)) {
+			seen[place, $7] = 1
+			peers[place, ++npeers[place]] = side
+		}
+	}
+	rate[place, cell, side] = $8
+	if ($9 > worst[place, cell])
+		worst[place, cell] = $9
+	repetitions[place] = $10
+	ops[place, cell, side] = $13 == "-" ? "-" : sprintf("%.2f", $13 + $14 + $15)
+	p99[place, cell, side] = percentile($12, 99)
+}
+
+function percentile(list, wanted,    i, n, part, pair)
+{
+	n = split(list, part, ",")
+	for (i = 1; i <= n; i++) {
+		split(part[i], pair, "=")
+		if (pair[1] == wanted)
+			return pair[2]
+	}
+	return "-"
+}
+
+function kilo(place, cell, side)
+{
+	return (place, cell, side) in rate ? sprintf("%.1f", rate[place, cell, side] / 1000) : "-"
+}
+
+function micro(place, cell, side)
+{
+	return rate[place, cell, side] > 0 ? 1e6 / rate[place, cell, side] : 0
+}
+
+function ratio(a, b)
+{
+	return a > 0 && b > 0 ? sprintf("%.2f", a / b) : "-"
+}
+
+function or_dash(x)
+{
+	return x == "" ? "-" : x
+}
+
+function table(place,    i, n, p, c, cell, v, l, r, e, logs, loops, floors, flogs)
+{
+	split(place, p, "\t")
+	printf "\nLinux %s, %s time, disk %s, %s; %d repetition%s\n", p[1], p[2], p[3],
+		p[4] == "blk" ? "no file system" : p[4], repetitions[place],
+		repetitions[place] == 1 ? "" : "s"
+	printf "%-9s %-14s %31s | %23s | %31s | %21s | %s\n", "", "", "thousands per second",
+		"us per request", "vinteg to", "p99, us", "on the disk"
+	printf "%-9s %-14s %7s %7s %7s %7s | %7s %7s %7s | %7s %7s %7s %7s | %7s %6s %6s | %6s %5s %6s\n",
+		"kind", "cell", "vinteg", "loop", "raw", "empty", "vinteg", "loop", "raw",
+		"loop", "raw", "floor", "(loop)", "vinteg", "loop", "raw", "vinteg", "loop", "spread"
+	for (i = 1; i <= ncells[place]; i++) {
+		cell = cells[place, i]
+		split(cell, c, "\t")
+		v = micro(place, cell, "vinteg"); l = micro(place, cell, "loop")
+		r = micro(place, cell, "raw"); e = micro(place, cell, "empty")
+		printf "%-9s %-14s %7s %7s %7s %7s |", c[1], c[2], kilo(place, cell, "vinteg"),
+			kilo(place, cell, "loop"), kilo(place, cell, "raw"), kilo(place, cell, "empty")
+		printf " %7.2f %7.2f %7.2f |", v, l, r
+		printf " %7s %7s %7s %7s |", ratio(l, v), ratio(r, v),
+			r && e ? ratio(v, r + e) : "-", r && e ? ratio(l, r + e) : "-"
+		printf " %7s %6s %6s |", or_dash(p99[place, cell, "vinteg"]),
+			or_dash(p99[place, cell, "loop"]), or_dash(p99[place, cell, "raw"])
+		printf " %6s %5s %5.1f%%\n", or_dash(ops[place, cell, "vinteg"]),
+			or_dash(ops[place, cell, "loop"]), worst[place, cell]
+		if (v && l) {
+			logs += log(l / v); loops++
+		}
+		if (v && r && e) {
+			flogs += log(v / (r + e)); floors++
+		}
+	}
+	if (loops)
+		printf "geometric means: %.2f times loop", exp(logs / loops)
+	if (floors)
+		printf ", %.2f of raw + empty", exp(flogs / floors)
+	if (loops || floors)
+		printf "\n"
+}
+
+function peer_table(place,    i, k, c, cell)
+{
+	printf "\nthe same, others, thousands per second (and vinteg's ratio to them)\n%-9s %-14s %7s", "kind", "cell", "vinteg"
+	# The order of appearance depends on the order of measuring: a fixed one.
+	n = split("lio nbdkit qemu ublk", list, " ")
+	for (k = 1; k <= n; k++)
+		printf " %15s", list[k]
+	printf "\n"
+	for (i = 1; i <= ncells[place]; i++) {
+		cell = cells[place, i]
+		split(cell, c, "\t")
+		printf "%-9s %-14s %7s", c[1], c[2], kilo(place, cell, "vinteg")
+		for (k = 1; k <= n; k++)
+			printf " %15s", (place, cell, list[k]) in rate ? kilo(place, cell, list[k]) \
+				" (" ratio(rate[place, cell, "vinteg"], rate[place, cell, list[k]]) ")" : "-"
+		printf "\n"
+	}
+}
+
+END {
+	for (i = 1; i <= nplaces; i++) {
+		table(places[i])
+		if (places[i] in npeers)
+			peer_table(places[i])
+	}
+	print ""
+	print "floor: time per request, to the sum of the raw file's and the empty disk's; (loop): loop's"
+	print "on the disk: reads, writes and flushes below the host file system per request"
+	print "spread: highest less lowest throughput to the median, the worst of the row"
+}

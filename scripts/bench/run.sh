@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# run.sh: boots one machine and measures cells in it, side by side.
+
+. "$(dirname "$0")/../lib.sh"
+
+usage()
+{
+	cat >&2 <<-END
+		usage: run.sh [option value]...
+		  --kernel K      6.1, 6.12 or 7.3 (6.12)
+		  --src DIR       the module's source tree (this one)
+		  --out DIR       gets results.tsv, table, and the machine's logs
+		  --cells REGEX   only cells whose "kind.name" matches, e.g. direct.fua (all)
+		  --sets REGEX    only cells of a set that matches (all)
+		  --targets REGEX only those (all)
+		  --fs LIST       host file systems: ext4, xfs, blk for none at all (ext4)
+		  --disks LIST    plp, fua, slow: see disks.sh (plp)
+		  --places LIST   in place of the two above: disk:fs,...
+		  --peers 1       with LIO, nbdkit, qemu-nbd, ublk, where there are such
+		  --clock C       virtual or real (virtual)
+		  --jobs N        so many fio at a time (1)
+		  --repeat N      repetitions (1)
+		  --runtime MS    of a measurement, at most (100)
+	END
+	exit 2
+}
+
+kernel=6.12 src=$TOP out='' cells=. sets=. targets=. fs=ext4 disks=plp places='' peers=''
+clock=virtual jobs=1 repeat=1 runtime=100
+while [ $# -gt 0 ]; do
+	[ $# -ge 2 ] || usage
+	case $1 in
+	--kernel | --src | --out | --cells | --sets | --targets | --fs | --disks | --places | \
+	--peers | --clock | --jobs | --repeat | --runtime)
+		declare "${1#--}=$2" ;;
+	*)	usage ;;
+	esac
+	shift 2
+done
+out=${out:-$CACHE/bench/$kernel-$clock}
+here=$TOP/scripts/bench
+job=$out/job
+places=${places//,/ }
+if [ -z "$places" ]; then
+	for disk in ${disks//,/ }; do
+		for name in ${fs//,/ }; do
+			places="$places $disk:$name"
+		done
+	done
+fi
+
+rm -rf "$job"
+mkdir -p "$job"
+"$TOP/scripts/kernel/build.sh" "$kernel" "$src" "$job"
+rm "$job/vinteg.ko.debug"
+cp "$here/guest.sh" "$job/run"
+cp "$here"/{cells,disks.sh,targets.sh,measure.sh} "$job/"
+[ -z "$peers" ] || cp -r "$("$here/peers.sh" "$(suite_of "$kernel")")"/* "$job/"
+cat >"$job/job.conf" <<-END
+	CELLS='$cells'
+	SETS='$sets'
+	TARGETS='$targets'
+	PLACES='$places'
+	PEERS='$peers'
+	REPEAT=$repeat
+	RUNTIME=$runtime
+	JOBS=$jobs
+	SIZE=128
+END
+options=(--mem 3072 --timeout "${TIMEOUT:-14400}")
+[ "$clock" != virtual ] || options+=(--icount)
+[ -z "${FOLLOW:-}" ] || options+=(--follow)
+rc=0
+"$TOP/scripts/vm/run.sh" --kernel "$kernel" --job "$job" --out "$out" "${options[@]}" || rc=$?
+[ $rc = 0 ] || grep -v '^result' "$out/output" >&2 || true
+sed -n "s/^result\t/$kernel\t$clock\t/p" "$out/output" >"$out/results.tsv"
+awk -f "$here/medians.awk" "$out/results.tsv" >"$out/medians.tsv"
+awk -f "$here/report.awk" "$out/medians.tsv" | tee "$out/table"
+exit $rc
