@@ -1,0 +1,213 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# crashstates.sh [--short|--ktap]: records what vinteg writes to a disk, makes of it all
+# kinds of states that a power cut could have left, and judges them. KERNEL is one of
+# the stock kernels or "uml", POLICIES, HOSTS (ext4, xfs, raw) and DISKS (fua, nofua:
+# what the disk below offers) leave out others; STATES is how many different ones are
+# wanted, OPS the requests of each run, SEED what is written, SRC the checkout whose
+# module is tested. --short takes one kind of disk for each policy; --ktap is the short
+# form with the oracle's own tests, and prints its results in KTAP. What was recorded
+# of a run with a bad state is kept.
+#
+# Three controls that have to lose: the policy "unsafe", a disk that ignores flushes,
+# one that ignores FUA. Exit status 0 only if they did, and nothing else.
+
+. "$(dirname "$0")/../lib.sh"
+
+form=${1:-}
+case $form in
+--ktap)	defaults=(100000 300 "ext4 xfs") ;;
+*)	defaults=(500000 1000 "ext4 xfs raw") ;;
+esac
+KERNEL=${KERNEL:-uml}
+POLICIES=${POLICIES:-none directsync writethrough writeback guest switching}
+DISKS=${DISKS:-fua nofua}
+STATES=${STATES:-${defaults[0]}}
+OPS=${OPS:-${defaults[1]}}
+HOSTS=${HOSTS:-${defaults[2]}}
+SEED=${SEED:-$RANDOM}
+SRC=${SRC:-$TOP}
+TIMEOUT=${TIMEOUT:-1800}
+
+case $form in
+'' | --short)	;;
+--ktap)		exec 3>&1 1>&2 ;;
+*)		die "usage: crashstates.sh [--short|--ktap]" ;;
+esac
+
+here=$TOP/scripts/powercut
+kept=$CACHE/crashstates
+work=$(mktemp -d "$CACHE/crashstates.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+# result ok|"not ok" TEXT
+result()
+{
+	results=$((results + 1))
+	[ "$1" = ok ] || failed=$((failed + 1))
+	[ "$form" != --ktap ] || echo "$1 $results - $2" >&3
+}
+
+prepare()
+{
+	local root
+
+	step "building the module and the programs"
+	need nbdkit-plugin-dev
+	mkdir "$work/job" "$work/include"
+	cp /usr/include/nbdkit-*.h "$work/include/"
+	root=$("$TOP/scripts/kernel/root.sh" bookworm)
+	in_root "$root" "$here:/mnt" "$work:/work" -- bash -euc '
+		cd /mnt
+		cc="gcc -O2 -Wall -pthread"
+		$cc -static -o /work/job/workload workload.c writers.c operator.c ledger.c stamp.c
+		$cc -static -o /work/job/extents extents.c
+		$cc -fPIC -shared -I/work/include -o /work/job/recorder.so recorder.c
+		$cc -static -o /work/crashstates crashstates.c model.c oracle.c ledger.c stamp.c
+		$cc -static -o /work/oracle_test oracle_test.c oracle.c ledger.c stamp.c'
+	if [ "$KERNEL" = uml ]; then
+		"$TOP/scripts/uml/module.sh" fast "$SRC" "$work/job"
+	else
+		"$TOP/scripts/kernel/build.sh" "$KERNEL" "$SRC" "$work/job"
+	fi
+	install -m 755 "$here/crashstates-guest.sh" "$work/job/run"
+}
+
+# plan HOST: the runs on that host filesystem, "NAME HOST POLICY DISK CLAIM OPS SEED".
+plan()
+{
+	local host=$1 policy disk claim n=0 list
+
+	read -ra list <<<"$DISKS"
+	for policy in $POLICIES; do
+		claim=$policy
+		[ "$policy" != switching ] || claim=none
+		for disk in "${list[@]}"; do
+			# Of two kinds of disks, each policy gets another one on each host.
+			[ -z "$form" ] || [ ${#list[@]} = 1 ] ||
+				[ $(((n + ${#host}) % 2)) = 0 ] || disk=
+			n=$((n + 1))
+			[ -z "$disk" ] ||
+				echo "$policy.$disk $host $policy $disk $claim $OPS $SEED"
+		done
+		[ -z "$form" ] || n=$((n + 1))
+	done
+	[ "$host" = "${HOSTS%% *}" ] || return 0
+	echo "control.unsafe $host unsafe fua none $OPS $SEED"
+	echo "control.flush $host none ignore=flush none $OPS $SEED"
+	echo "control.fua $host none ignore=fua none $OPS $SEED"
+}
+
+# boot HOST: one machine for all its runs.
+boot()
+{
+	local host=$1 drive=$work/$1.img rc=0 out=$work/$1.out
+
+	cp "$work/$host.plan" "$work/job/runs"
+	truncate -s 8G "$drive"
+	step "$host: booting, then $(wc -l <"$work/job/runs") runs of $OPS requests"
+	if [ "$KERNEL" = uml ]; then
+		"$TOP/scripts/uml/run.sh" --job "$work/job" --out "$out" --timeout "$TIMEOUT" \
+			--mem 3G --follow --drive "records,$drive"
+	else
+		"$TOP/scripts/vm/run.sh" --kernel "$KERNEL" --job "$work/job" --out "$out" \
+			--timeout "$TIMEOUT" --mem 3072 --follow \
+			--drive "records,file=$drive,format=raw,cache=unsafe"
+	fi > >(while read -r line; do step "$host: $line"; done) || rc=$?
+	if [ $rc != 0 ]; then
+		result "not ok" "$host: the machine came to its end"
+		return 0
+	fi
+	mkdir "$work/$host"
+	tar -C "$work/$host" -xf "$drive"
+	rm "$drive"
+}
+
+# judge NAME HOST POLICY DISK CLAIM OPS SEED: a line of the table.
+judge()
+{
+	local name=$1 host=$2 dir=$work/$2/$1 rc=0 said verdict=ok
+	local cuts distinct risky bad acknowledged _
+
+	[ -s "$dir/ledger" ] || return 0
+	"$work/crashstates" "$dir"/{ledger,log,extents} "$wanted" "$7" >"$dir/said" 2>&1 || rc=$?
+	said=$(tail -n 1 "$dir/said")
+	case $said in
+	cuts*)	read -r _ cuts _ _ _ distinct _ risky _ bad _ acknowledged _ <<<"$said" ;;
+	*)	rc=2 cuts=- distinct=- risky=0 bad=- acknowledged=- ;;
+	esac
+	case $name.$rc in
+	control.*.1 | [!c]*.0)	;;
+	*)			verdict="not ok" ;;
+	esac
+	# A run in which nothing was at risk proves nothing.
+	[ "$risky" != 0 ] || verdict="not ok"
+	printf '%-8s %-6s %-14s %-12s %7s %7s %9s %9s %8s  %s\n' "$KERNEL" "$host" "$3" "$4" \
+		"$acknowledged" "$cuts" "$distinct" "$risky" "$bad" "$(meaning "$name" "$rc")"
+	case $name in
+	control.*)	;;
+	*)		total=$((total + risky)) ;;
+	esac
+	if [ "$verdict" != ok ]; then
+		head -n 9 "$dir/said" | sed 's/^/    /'
+		mkdir -p "$kept"
+		rm -rf "${kept:?}/$host.$name"
+		cp -r "$dir" "$kept/$host.$name"
+		cp "$work/crashstates" "$kept/"
+		echo "    again: cd $kept && ./crashstates $host.$name/{ledger,log,extents} $wanted $7"
+	fi
+	result "$verdict" "$host: $name: $risky states, $bad bad"
+}
+
+# meaning NAME STATUS
+meaning()
+{
+	case $1.$2 in
+	*.2)		echo "COULD NOT BE JUDGED" ;;
+	control.*.0)	echo "THE CONTROL LOST NOTHING: this proves nothing" ;;
+	control.*)	echo "lost, as it must" ;;
+	*.0)		echo "nothing lost" ;;
+	*)		echo "LOST OR DAMAGED" ;;
+	esac
+}
+
+results=0 failed=0 total=0
+[ "$form" != --ktap ] || echo "TAP version 13" >&3
+prepare
+if [ "$form" = --ktap ]; then
+	if "$work/oracle_test" >"$work/oracle"; then
+		rc=ok
+	else
+		rc="not ok"
+	fi
+	sed 's/^/# /' "$work/oracle" >&3
+	result "$rc" "the oracle's own tests"
+fi
+for host in $HOSTS; do
+	plan "$host" >"$work/$host.plan"
+done
+runs=$(cat "$work"/*.plan | grep -vc '^control')
+# Many come out alike, or have nothing at risk.
+wanted=$((STATES * 3 / runs))
+for host in $HOSTS; do
+	boot "$host"
+done
+step "judging the states"
+printf '%-8s %-6s %-14s %-12s %7s %7s %9s %9s %8s\n' kernel host policy disk \
+	acked cuts states "at risk" bad
+for host in $HOSTS; do
+	while read -ra run; do
+		judge "${run[@]}"
+	done <"$work/$host.plan"
+done
+step "$total different states with something at risk, seed $SEED"
+if [ "$total" -ge "$STATES" ]; then
+	result ok "as many states as were wanted"
+else
+	step "fewer than the $STATES that were wanted"
+	result "not ok" "as many states as were wanted"
+fi
+[ "$form" != --ktap ] || echo "1..$results" >&3
+[ $failed = 0 ]
