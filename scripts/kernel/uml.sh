@@ -10,7 +10,7 @@
 flavour=${1:-}
 case $flavour in
 fast)	fragments=(common.config) minutes=6 ;;
-debug)	fragments=(common.config debug.config) minutes=20 ;;
+debug)	fragments=(common.config debug.config) minutes=30 ;;
 *)	die "usage: uml.sh fast|debug" ;;
 esac
 
