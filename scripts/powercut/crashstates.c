@@ -24,7 +24,7 @@
 #include "model.h"
 #include "stamp.h"
 
-#define SHOWN	8	/* violations that are told of */
+#define SHOWN	3	/* violations that are told of */
 
 enum choice { LOSE_ALL, KEEP_ALL, LOSE_ONE, KEEP_ONE, SOME_WRITES, SOME_SECTORS };
 

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # crashstates.sh [--short|--ktap]: records what vinteg writes to a disk, makes of it all
-# kinds of states that a power cut could have left, and judges them. KERNEL is one of
-# the stock kernels or "uml", POLICIES, HOSTS (ext4, xfs, raw) and DISKS (fua, nofua:
-# what the disk below offers) leave out others; STATES is how many different ones are
-# wanted, OPS the requests of each run, SEED what is written, SRC the checkout whose
-# module is tested. --short takes one kind of disk for each policy; --ktap is the short
-# form with the oracle's own tests, and prints its results in KTAP. What was recorded
-# of a run with a bad state is kept.
+# kinds of states that a power cut could have left, and judges them. KERNELS are stock
+# kernels or "uml"; POLICIES, HOSTS (ext4, xfs, raw) and DISKS (fua, nofua: what the disk
+# below offers) leave out others; STATES is how many different ones are wanted, OPS the
+# requests of each run, SEED what is written, SRC the checkout whose module is tested.
+# --short takes one kind of disk for each policy; --ktap is the short form with the
+# oracle's own tests, and prints its results in KTAP. What was recorded of a run with a
+# bad state is kept.
 #
 # Three controls that have to lose: the policy "unsafe", a disk that ignores flushes,
 # one that ignores FUA. Exit status 0 only if they did, and nothing else.
@@ -20,7 +20,7 @@ case $form in
 --ktap)	defaults=(100000 300 "ext4 xfs") ;;
 *)	defaults=(500000 1000 "ext4 xfs raw") ;;
 esac
-KERNEL=${KERNEL:-uml}
+KERNELS=${KERNELS:-uml}
 POLICIES=${POLICIES:-none directsync writethrough writeback guest switching}
 DISKS=${DISKS:-fua nofua}
 STATES=${STATES:-${defaults[0]}}
@@ -50,11 +50,11 @@ result()
 	[ "$form" != --ktap ] || echo "$1 $results - $2" >&3
 }
 
-prepare()
+programs()
 {
 	local root
 
-	step "building the module and the programs"
+	step "building the programs"
 	need nbdkit-plugin-dev
 	mkdir "$work/job" "$work/include"
 	cp /usr/include/nbdkit-*.h "$work/include/"
@@ -67,12 +67,18 @@ prepare()
 		$cc -fPIC -shared -I/work/include -o /work/job/recorder.so recorder.c
 		$cc -static -o /work/crashstates crashstates.c model.c oracle.c ledger.c stamp.c
 		$cc -static -o /work/oracle_test oracle_test.c oracle.c ledger.c stamp.c'
-	if [ "$KERNEL" = uml ]; then
+	install -m 755 "$here/crashstates-guest.sh" "$work/job/run"
+}
+
+# module KERNEL
+module()
+{
+	step "$1: building the module"
+	if [ "$1" = uml ]; then
 		"$TOP/scripts/uml/module.sh" fast "$SRC" "$work/job"
 	else
-		"$TOP/scripts/kernel/build.sh" "$KERNEL" "$SRC" "$work/job"
+		"$TOP/scripts/kernel/build.sh" "$1" "$SRC" "$work/job"
 	fi
-	install -m 755 "$here/crashstates-guest.sh" "$work/job/run"
 }
 
 # plan HOST: the runs on that host filesystem, "NAME HOST POLICY DISK CLAIM OPS SEED".
@@ -100,39 +106,39 @@ plan()
 	echo "control.fua $host none ignore=fua none $OPS $SEED"
 }
 
-# boot HOST: one machine for all its runs.
+# boot KERNEL HOST: one machine for all the runs.
 boot()
 {
-	local host=$1 drive=$work/$1.img rc=0 out=$work/$1.out
+	local kernel=$1 host=$2 drive=$work/records.img rc=0
 
 	cp "$work/$host.plan" "$work/job/runs"
 	truncate -s 8G "$drive"
-	step "$host: booting, then $(wc -l <"$work/job/runs") runs of $OPS requests"
-	if [ "$KERNEL" = uml ]; then
-		"$TOP/scripts/uml/run.sh" --job "$work/job" --out "$out" --timeout "$TIMEOUT" \
-			--mem 3G --follow --drive "records,$drive"
+	step "$kernel, $host: booting, then $(wc -l <"$work/job/runs") runs of $OPS requests"
+	if [ "$kernel" = uml ]; then
+		"$TOP/scripts/uml/run.sh" --job "$work/job" --out "$work/out" --mem 3G --follow \
+			--timeout "$TIMEOUT" --drive "records,$drive"
 	else
-		"$TOP/scripts/vm/run.sh" --kernel "$KERNEL" --job "$work/job" --out "$out" \
+		"$TOP/scripts/vm/run.sh" --kernel "$kernel" --job "$work/job" --out "$work/out" \
 			--timeout "$TIMEOUT" --mem 3072 --follow \
 			--drive "records,file=$drive,format=raw,cache=unsafe"
-	fi > >(while read -r line; do step "$host: $line"; done) || rc=$?
+	fi > >(while read -r line; do step "$kernel, $host: ${line%$'\r'}"; done) || rc=$?
 	if [ $rc != 0 ]; then
-		result "not ok" "$host: the machine came to its end"
+		result "not ok" "$kernel, $host: the machine came to its end"
 		return 0
 	fi
-	mkdir "$work/$host"
-	tar -C "$work/$host" -xf "$drive"
+	mkdir -p "$work/$kernel/$host"
+	tar -C "$work/$kernel/$host" -xf "$drive"
 	rm "$drive"
 }
 
-# judge NAME HOST POLICY DISK CLAIM OPS SEED: a line of the table.
+# judge KERNEL NAME HOST POLICY DISK CLAIM OPS SEED: a line of the table.
 judge()
 {
-	local name=$1 host=$2 dir=$work/$2/$1 rc=0 said verdict=ok
+	local kernel=$1 name=$2 host=$3 dir=$work/$1/$3/$2 rc=0 said verdict=ok
 	local cuts distinct risky bad acknowledged _
 
 	[ -s "$dir/ledger" ] || return 0
-	"$work/crashstates" "$dir"/{ledger,log,extents} "$wanted" "$7" >"$dir/said" 2>&1 || rc=$?
+	"$work/crashstates" "$dir"/{ledger,log,extents} "$wanted" "$8" >"$dir/said" 2>&1 || rc=$?
 	said=$(tail -n 1 "$dir/said")
 	case $said in
 	cuts*)	read -r _ cuts _ _ _ distinct _ risky _ bad _ acknowledged _ <<<"$said" ;;
@@ -144,21 +150,21 @@ judge()
 	esac
 	# A run in which nothing was at risk proves nothing.
 	[ "$risky" != 0 ] || verdict="not ok"
-	printf '%-8s %-6s %-14s %-12s %7s %7s %9s %9s %8s  %s\n' "$KERNEL" "$host" "$3" "$4" \
+	printf '%-8s %-6s %-14s %-12s %7s %7s %9s %9s %8s  %s\n' "$kernel" "$host" "$4" "$5" \
 		"$acknowledged" "$cuts" "$distinct" "$risky" "$bad" "$(meaning "$name" "$rc")"
 	case $name in
 	control.*)	;;
 	*)		total=$((total + risky)) ;;
 	esac
 	if [ "$verdict" != ok ]; then
-		head -n 9 "$dir/said" | sed 's/^/    /'
+		head -n 4 "$dir/said" | sed 's/^/    /'
 		mkdir -p "$kept"
-		rm -rf "${kept:?}/$host.$name"
-		cp -r "$dir" "$kept/$host.$name"
+		rm -rf "${kept:?}/$kernel.$host.$name"
+		cp -r "$dir" "$kept/$kernel.$host.$name"
 		cp "$work/crashstates" "$kept/"
-		echo "    again: cd $kept && ./crashstates $host.$name/{ledger,log,extents} $wanted $7"
+		echo "    again: cd $kept/$kernel.$host.$name && ../crashstates ledger log extents $wanted $8"
 	fi
-	result "$verdict" "$host: $name: $risky states, $bad bad"
+	result "$verdict" "$kernel, $host: $name: $risky states, $bad bad"
 }
 
 # meaning NAME STATUS
@@ -175,7 +181,7 @@ meaning()
 
 results=0 failed=0 total=0
 [ "$form" != --ktap ] || echo "TAP version 13" >&3
-prepare
+programs
 if [ "$form" = --ktap ]; then
 	if "$work/oracle_test" >"$work/oracle"; then
 		rc=ok
@@ -190,17 +196,22 @@ for host in $HOSTS; do
 done
 runs=$(cat "$work"/*.plan | grep -vc '^control')
 # Many come out alike, or have nothing at risk.
-wanted=$((STATES * 3 / runs))
-for host in $HOSTS; do
-	boot "$host"
+wanted=$((STATES * 3 / runs / $(wc -w <<<"$KERNELS")))
+for kernel in $KERNELS; do
+	module "$kernel"
+	for host in $HOSTS; do
+		boot "$kernel" "$host"
+	done
 done
 step "judging the states"
 printf '%-8s %-6s %-14s %-12s %7s %7s %9s %9s %8s\n' kernel host policy disk \
 	acked cuts states "at risk" bad
-for host in $HOSTS; do
-	while read -ra run; do
-		judge "${run[@]}"
-	done <"$work/$host.plan"
+for kernel in $KERNELS; do
+	for host in $HOSTS; do
+		while read -ra run; do
+			judge "$kernel" "${run[@]}"
+		done <"$work/$host.plan"
+	done
 done
 step "$total different states with something at risk, seed $SEED"
 if [ "$total" -ge "$STATES" ]; then
