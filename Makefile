@@ -19,10 +19,12 @@ RULES := $(DESTDIR)/etc/udev/rules.d/60-vinteg.rules
 KERNEL ?= 6.12
 KERNELS ?=
 TESTS ?=
+TIME ?= 60
+SEED ?=
 export KERNEL KERNELS TESTS
 
 .PHONY: all modules install uninstall clean clean-cache headers
-.PHONY: check check-uml static demo vm uml help
+.PHONY: check check-uml fuzz static demo vm uml help
 
 all: modules
 
@@ -37,6 +39,7 @@ help:
 	@echo '  make check       everything that is tested; parts of it with'
 	@echo '                   KERNELS="6.1 6.12 7.3" and TESTS=pattern'
 	@echo '  make check-uml   the tests in User-Mode Linux: less sure, but quick'
+	@echo '  make fuzz        random sequences against a model; TIME=seconds, SEED=number'
 	@echo '  make static      the checks that run nothing'
 	@echo '  make vm          a shell in a machine with KERNEL=6.12 (or 6.1, 7.3)'
 	@echo '  make uml         a shell in User-Mode Linux'
@@ -81,6 +84,9 @@ check:
 
 check-uml:
 	@scripts/uml/check.sh $(TESTS)
+
+fuzz:
+	@FUZZ_SECONDS='$(TIME)' FUZZ_SEED='$(SEED)' scripts/uml/check.sh test_fuzz
 
 static:
 	@scripts/kernel/static.sh

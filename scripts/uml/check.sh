@@ -3,7 +3,8 @@
 #
 # check.sh [--flavour F] [--src SRC] [PATTERN]: runs the KUnit suites and the selftests
 # of the checkout SRC (default: this one) in User-Mode Linux 7.3, as far as the name
-# matches PATTERN; "." is all. Prints KTAP. Exit status as of run.sh.
+# matches PATTERN; "." is all. Prints KTAP. Exit status as of run.sh. The variables
+# FUZZ_SECONDS, FUZZ_SEED and RACE_SECONDS reach the tests; TIMEOUT=seconds is for all.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -31,6 +32,7 @@ step "building the module and the tests for User-Mode Linux"
 "$TOP/scripts/uml/module.sh" "$flavour" "$src" "$job"
 "$TOP/scripts/kernel/selftests.sh" bookworm "$job/selftests"
 install -m 755 "$TOP/scripts/uml/job.sh" "$job/run"
+export -p | grep -E '^declare -x (FUZZ|RACE)_[A-Z]+=' >"$job/environment" || true
 grep -E -e "$pattern" "$job/selftests/kselftest-list.txt" >"$job/tests" || true
 if [[ kunit =~ $pattern ]]; then
 	"$TOP/scripts/uml/module.sh" "$flavour" "$src" "$job/kunit" \
@@ -40,4 +42,4 @@ elif [ ! -s "$job/tests" ]; then
 fi
 
 "$TOP/scripts/uml/run.sh" --flavour "$flavour" --job "$job" --out "$tmp/out" --follow \
-	--timeout 1800
+	--timeout "${TIMEOUT:-1800}"

@@ -5,6 +5,8 @@
 # file "tests". Speaks KTAP; fails if one of them does, or if there was none.
 
 cd /job || exit
+# shellcheck source=/dev/null
+. ./environment
 
 # The suites run when a module that has them is loaded. Prints a suite in the form
 # of a selftest's program.
@@ -23,12 +25,15 @@ kunit()
 
 selftests()
 {
-	local test options=()
+	local test limit options=()
 
 	while read -r test; do
 		options+=(-t "$test")
 	done <tests
-	[ ${#options[@]} = 0 ] || selftests/run_kselftest.sh "${options[@]}"
+	# Whoever asks for more than the usual seconds gets them.
+	limit=$((${FUZZ_SECONDS:-0} + ${RACE_SECONDS:-0} + 900))
+	[ ${#options[@]} = 0 ] ||
+		selftests/run_kselftest.sh --override-timeout "$limit" "${options[@]}"
 }
 
 {
