@@ -24,7 +24,7 @@ SEED ?=
 export KERNEL KERNELS TESTS
 
 .PHONY: all modules install uninstall clean clean-cache headers
-.PHONY: check check-uml fuzz static demo vm uml help
+.PHONY: check check-uml fuzz static powercut demo vm uml help
 
 all: modules
 
@@ -40,6 +40,8 @@ help:
 	@echo '                   KERNELS="6.1 6.12 7.3" and TESTS=pattern'
 	@echo '  make check-uml   the tests in User-Mode Linux: less sure, but quick'
 	@echo '  make fuzz        random sequences against a model; TIME=seconds, SEED=number'
+	@echo '  make powercut    cut the power of disks that are written to, and judge what is'
+	@echo '                   left; CUTS=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
 	@echo '  make static      the checks that run nothing'
 	@echo '  make vm          a shell in a machine with KERNEL=6.12 (or 6.1, 7.3)'
 	@echo '  make uml         a shell in User-Mode Linux'
@@ -90,6 +92,9 @@ fuzz:
 
 static:
 	@scripts/kernel/static.sh
+
+powercut:
+	@KERNELS="$(or $(KERNELS),uml)" scripts/powercut/live.sh
 
 demo:
 	@scripts/powercut/demo.sh

@@ -1,0 +1,179 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# live-guest.sh: in a machine that stays up, cuts the power of disks with a volatile
+# cache, one after the other, while they are written to through vinteg. Standard input
+# has a line for each cut:
+#
+#   SEED POLICY HOST FILE DISK LOAD
+#
+# and standard output gets "@cut SEED POLICY HOST FILE DISK LOAD VERDICT NUMBERS". All
+# that was above the disk is thrown away after a cut, so that only what the disk kept can
+# be found. A cut that found something amiss is written out, to be looked at.
+
+set -uo pipefail
+cd "$(dirname "$0")" || exit
+. ./rig.sh
+
+# Bytes per second that a workload may write while the policy is switched.
+THROTTLE=4000000
+
+# begin COMMAND...: in the background, in a group of its own.
+begin()
+{
+	setsid "$@" 2>"$WORK/load.err" &
+	load_pid=$!
+}
+
+load_blocks()
+{
+	local options=() policies=none,directsync,writethrough,writeback,guest
+	local group=/sys/fs/cgroup/$VINTEG
+
+	case $load in
+	overwrite)	options=(--no-discard) ;;
+	switching)	options=(--switch "$policies" --every 30) ;;
+	override)	options=(--switch "$policies" --every 200 --override) ;;
+	errors)		options=(--switch "$policies" --every 200 --clear) ;;
+	esac
+	case ${options[*]} in
+	*--switch*)	options+=(--sysfs "/sys/block/$VINTEG") ;;
+	esac
+	begin ./workload --device "/dev/$VINTEG" --ledger "$WORK/ledger" --policy "$claim" \
+		--seed "$seed" --run "$seed" "${options[@]}"
+	[ "$load" = switching ] || return 0
+	# FUA writes that wait in the block layer while the policy changes.
+	mkdir -p "$group"
+	echo "$(<"/sys/block/$VINTEG/dev") wbps=$THROTTLE" >"$group/io.max" &&
+		echo "$load_pid" >"$group/cgroup.procs"
+}
+
+load_files()
+{
+	mount -t "$load" "/dev/$VINTEG" "$UPPER" &&
+		begin ./writer "$seed" 0 0 "$WORK/ledger" a="$UPPER/a" b="$UPPER/b" c="$UPPER/c"
+}
+
+# The workload has filled the device once, or files have got their first records.
+has_begun()
+{
+	local size
+
+	size=$(stat -c %s "$WORK/ledger")
+	is_files "$load" || size=$((size / 10))
+	[ "$size" -gt 100 ] || [ ! -e "/proc/$load_pid" ]
+}
+
+# What the ledger has when the disk has stopped was acknowledged. Then the disk forgets.
+cut()
+{
+	kill -STOP "$disk_pid"
+	[ $((RANDOM % 2)) = 0 ] || nap 0.0$((RANDOM % 5))
+	cp "$WORK/ledger" "$WORK/kept"
+	kill -KILL -- "$disk_pid" "-$load_pid"
+	wait "$load_pid" "$disk_parent" 2>/dev/null
+}
+
+# The power may go again while the host's file system recovers.
+again()
+{
+	local n
+
+	for ((n = RANDOM % 2; n >= 0; n--)); do
+		power_on "evict=$seed" || return
+		host_mount 2>/dev/null &
+		nap 0.$((RANDOM % 3))$((RANDOM % 10))
+		power_off
+		wait $! 2>/dev/null
+		unmount "$HOST" 2>/dev/null
+	done
+}
+
+judge_blocks()
+{
+	local status=0
+
+	./judge "$WORK/kept" "$(target)" >"$WORK/judged" 2>&1 || status=$?
+	case $status in
+	0)	verdict=kept ;;
+	1)	verdict=LOST ;;
+	*)	verdict=UNKNOWN ;;
+	esac
+	numbers=$(tail -n 1 "$WORK/judged")
+}
+
+judge_files()
+{
+	local acknowledged=0 found=0 a f
+
+	: >"$WORK/judged"
+	bind writeback || complain "no second life" || return
+	verdict=UNMOUNTABLE
+	if mount -t "$load" "/dev/$VINTEG" "$UPPER" 2>>"$WORK/judged"; then
+		verdict=kept
+		./checker "$seed" "$WORK/kept" a="$UPPER/a" b="$UPPER/b" c="$UPPER/c" >>"$WORK/judged"
+		umount "$UPPER"
+		case $load in
+		ext4)	e2fsck -fn "/dev/$VINTEG" ;;
+		xfs)	xfs_repair -n "/dev/$VINTEG" ;;
+		btrfs)	btrfs check "/dev/$VINTEG" ;;
+		esac >>"$WORK/judged" 2>&1 || verdict=DAMAGED
+	fi
+	while read -r _ _ a _ f; do
+		acknowledged=$((acknowledged + a)) found=$((found + f))
+	done < <(grep '^[abc] acknowledged' "$WORK/judged")
+	[ $verdict != kept ] || [ "$acknowledged" = "$found" ] || verdict=LOST
+	numbers="acknowledged $acknowledged durable $acknowledged lost $((acknowledged - found))"
+	until_true is_unbound
+}
+
+# What it takes to look into it: the ledger as far as it goes, and the disk.
+keep_evidence()
+{
+	sed 's/^/@note /' "$WORK/judged"
+	tar -cSz -C "$WORK" -f "/evidence/$(IFS=-; echo "$*").tar.gz" kept judged image
+}
+
+one()
+{
+	local seed=$1 policy=$2 host=$3 kind=$4 disk_kind=$5 load=$6 claim verdict numbers
+
+	RANDOM=$((seed % 32768))
+	claim=$policy
+	# It is judged by a promise that it doesn't keep, and that has to be noticed.
+	[ "$policy" != unsafe ] || claim=writeback
+	new_disk "$kind" "$load" || return
+	# shellcheck disable=SC2046 # words
+	power_on $(disk_options "$disk_kind" "$seed") || return
+	host_mount || complain "cannot mount $host" || return
+	bind "$policy" || complain "cannot bind" || return
+	: >"$WORK/ledger"
+	if is_files "$load"; then load_files; else load_blocks; fi ||
+		complain "no load" || return
+	until_true has_begun
+	[ -e "/proc/$load_pid" ] || complain "the load has come to an end: $(<"$WORK/load.err")" || return
+	nap 0.$((RANDOM % 10))$((RANDOM % 10))
+	if [ "$load" = errors ]; then
+		kill -USR1 "$disk_pid"
+		nap 0.$((RANDOM % 10))
+	fi
+	cut
+	throw_away || return
+	[ $((RANDOM % 8)) != 0 ] || [ "$host" = raw ] || again || return
+	power_on || return
+	host_mount || complain "$host is damaged" || return
+	if is_files "$load"; then judge_files; else judge_blocks; fi
+	host_umount || [ "$host" = raw ] || complain "$host stays mounted after all" || return
+	power_off
+	echo "@cut $* $verdict $numbers"
+	case $policy-$disk_kind-$verdict in
+	unsafe-* | *-no-* | *-kept)	;;
+	*)				keep_evidence "$@" ;;
+	esac
+}
+
+mkdir -p "$WORK" "$HOST" "$UPPER"
+while read -r line; do
+	# shellcheck disable=SC2086 # in words
+	one $line </dev/null || exit 1
+done

@@ -1,0 +1,213 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# live.sh [--check]: cuts the power of disks while they are written to through vinteg,
+# and judges what is found on them. CUTS=number, KERNELS="uml 6.1 6.12 7.3" (uml is
+# User-Mode Linux 7.3), SEED=number of the first cut, SRC=folder for another driver.
+# PLAN=file has cuts of its own, as live-guest.sh reads them. With --check it prints KTAP.
+#
+# Fails if anything was lost that had to be kept, but also if nothing was lost where
+# that had to be seen: under "unsafe", and on disks that are broken.
+
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/report.sh"
+
+CUTS=${CUTS:-300}
+KERNELS=${KERNELS:-uml}
+SEED=${SEED:-1}
+# So many side by side in a machine, and so many in a row before it boots again.
+RIGS=2
+ROW=40
+TIMEOUT=1800
+
+part=${PLAN:-}
+case $* in
+'')		;;
+--check)	check=1 ;;
+*)		die "usage: live.sh [--check]" ;;
+esac
+[ "$(id -u)" = 0 ] || die "this has to be run as root: it builds root filesystems"
+need e2fsprogs
+here=$(cd "$(dirname "$0")" && pwd)
+# Kept until the next run, to be looked into.
+logs=${LOGS:-$CACHE/powercut}
+rm -rf "$logs"
+mkdir -p "$logs"
+: >"$logs/cuts"
+: >"$logs/accidents"
+
+gather()
+{
+	compile "$logs/programs"
+	cp "$here/rig.sh" "$here/live-guest.sh" "$logs/programs/"
+	cat >"$logs/programs/run" <<-END
+		#!/bin/bash
+		# Disks come and go; nobody but us is to look at them.
+		udevadm control --exit
+		modprobe nbd nbds_max=$((RIGS * 8)) max_part=0 || exit
+		modprobe vinteg num_devices=$RIGS || exit
+		mkdir /evidence
+		mount /dev/disk/by-id/virtio-evidence /evidence || exit
+		echo +io >/sys/fs/cgroup/cgroup.subtree_control
+		for ((rig = 0; rig < $RIGS; rig++)); do
+			RIG=\$rig ./live-guest.sh <plan\$rig 2>&1 &
+			rigs+=(\$!)
+		done
+		status=0
+		for rig in "\${rigs[@]}"; do
+			wait \$rig || status=1
+		done
+		umount /evidence || exit
+		exit \$status
+	END
+	chmod +x "$logs/programs/run"
+}
+
+# Each line of these stands for as many cuts as there are policies, all with the same
+# seed: HOST FILE DISK LOAD.
+PLACES="
+	ext4 written volatile blocks
+	xfs written fua blocks
+	ext4 sparse fua blocks
+	xfs unwritten volatile blocks
+	raw - volatile blocks
+	btrfs written volatile blocks
+	ext4 written fua switching
+	xfs reflinked volatile blocks
+	btrfs-nocow written fua blocks
+	ext4 unwritten volatile ext4
+	raw - fua blocks
+	xfs sparse fua xfs
+	btrfs reflinked fua blocks
+	xfs written volatile switching
+	ext4 sparse volatile btrfs
+	raw - volatile switching
+	ext4 unwritten fua override
+	btrfs sparse volatile ext4
+	xfs sparse volatile ext4
+	btrfs-nocow unwritten volatile switching
+"
+# The short form has to do with these.
+SHORT_PLACES="
+	ext4 written volatile blocks
+	xfs written fua blocks
+	ext4 sparse fua blocks
+	xfs unwritten volatile blocks
+	ext4 written fua switching
+"
+POLICIES="none directsync writethrough writeback guest unsafe"
+# Broken disks, for policies that depend on what is broken.
+CONTROLS="
+	none ext4 written no-flush blocks
+	writeback xfs written no-flush blocks
+	directsync ext4 written no-fua overwrite
+	directsync xfs written no-fua overwrite
+"
+
+# plan COUNT: that many cuts, the controls among them.
+plan()
+{
+	local seed=$SEED places=$PLACES policy host file disk load n=0
+
+	[ -z "$check" ] || places=$SHORT_PLACES
+	while [ $n -lt "$1" ]; do
+		while read -r policy host file disk load; do
+			[ -z "$policy" ] || { echo "$seed $policy $host $file $disk $load"; n=$((n + 1)); }
+		done <<<"$CONTROLS"
+		while read -r host file disk load; do
+			[ -n "$host" ] || continue
+			for policy in $POLICIES; do
+				# A switch away from "unsafe" saves what it had promised.
+				[ "$policy-$load" != unsafe-switching ] || continue
+				[ "$policy-$load" != unsafe-override ] || continue
+				echo "$seed $policy $host $file $disk $load"
+				n=$((n + 1))
+			done
+			seed=$((seed + 1))
+		done <<<"$places"
+	done
+}
+
+# boot KERNEL: runs the job there.
+boot()
+{
+	local kernel=$1 dir=$logs/$1 options=(--job "$logs/$1/job" --out "$logs/$1/out"
+		--timeout "$TIMEOUT" --follow --mem 3072)
+	local disk=$dir/disk status=0
+
+	# Takes the evidence, if there is any.
+	rm -f "$disk"
+	mke2fs -q -t ext4 -O ^has_journal "$disk" 4G >/dev/null
+	if [ "$kernel" = uml ]; then
+		"$TOP/scripts/uml/run.sh" "${options[@]}" --drive "evidence,$disk"
+	else
+		"$TOP/scripts/vm/run.sh" "${options[@]}" --kernel "$kernel" \
+			--drive "evidence,file=$disk,format=raw,cache=unsafe"
+	fi 2>"$dir/log" || status=$?
+	debugfs -R "rdump / $dir/evidence" "$disk" >/dev/null 2>&1
+	rm -f "$disk"
+	return $status
+}
+
+# follow KERNEL: reads what a machine says, and shows how it goes on.
+follow()
+{
+	local kernel=$1 line policy disk verdict beat=$((SECONDS + 20))
+
+	while IFS= read -r line; do
+		line=${line%$'\r'}
+		case $line in
+		"@cut "*)
+			echo "$kernel ${line#@cut }" >>"$logs/cuts"
+			read -r _ _ policy _ _ disk _ verdict _ <<<"$line"
+			case $policy-$disk-$verdict in
+			unsafe-* | *-no-* | *-kept)	;;
+			*)				step "$kernel: ${line#@cut }" ;;
+			esac
+			;;
+		*)
+			printf '%s\n' "$line" >>"$logs/$kernel/words"
+			;;
+		esac
+		if [ $SECONDS -ge $beat ]; then
+			step "$kernel: $(wc -l <"$logs/cuts") cuts"
+			beat=$((SECONDS + 20))
+		fi
+	done
+}
+
+# run KERNEL: all of the plan, in as many boots as it takes.
+run()
+{
+	local kernel=$1 dir=$logs/$1 from total rig rc=0
+
+	mkdir -p "$dir/evidence"
+	build "$kernel" "$dir/job"
+	cp "$logs/programs/"* "$dir/job/"
+	total=$(wc -l <"$logs/plan")
+	for ((from = 1; from <= total; from += ROW * RIGS)); do
+		for ((rig = 0; rig < RIGS; rig++)); do
+			tail -n +$from "$logs/plan" | head -n $((ROW * RIGS)) |
+				awk -v n=$RIGS -v r=$rig '(NR - 1) % n == r' >"$dir/job/plan$rig"
+		done
+		boot "$kernel" | follow "$kernel" || rc=$?
+		[ $rc = 0 ] || break
+	done
+	if [ $rc != 0 ]; then
+		step "$kernel: the machine had an accident"
+		tail -n 30 "$dir/words" "$dir/log" >&2
+		echo "$kernel" >>"$logs/accidents"
+	fi
+}
+
+gather
+if [ -n "${PLAN:-}" ]; then
+	cp "$PLAN" "$logs/plan"
+else
+	plan "$CUTS" >"$logs/plan"
+fi
+for kernel in $KERNELS; do
+	step "$kernel: $(wc -l <"$logs/plan") cuts"
+	run "$kernel"
+done
+report "$logs/cuts" "$(wc -l <"$logs/accidents")"
