@@ -94,6 +94,12 @@ static void vinteg_probe_sync(struct vinteg_backing *backing)
 	/* Without FUA on the disk, one sync for several writes is cheaper. */
 	backing->native_dsync = backing->one_sync && bdev &&
 		(!bdev_write_cache(bdev) || bdev_fua(bdev));
+
+	/* The same ones: what others do in the submitter's context is open. */
+	backing->can_nowait = backing->one_sync && bdev && bdev_nowait(bdev) &&
+		backing->io->f_mode & FMODE_NOWAIT;
+	backing->late_completion = VINTEG_IOMAP_LATE_COMPLETION &&
+		!vinteg_is_bdev(backing);
 }
 
 static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
@@ -137,8 +143,9 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	    !file->f_op->fsync)
 		return -EINVAL;
 	file->f_flags &= ~O_NONBLOCK;
-	/* Timestamps on the way of each write cost; vinteg_backing_touch(). */
+	/* Timestamps on the way of each I/O cost; vinteg_backing_touch(). */
 	file->f_mode |= FMODE_NOCMTIME;
+	file->f_flags |= O_NOATIME;
 
 	/* Newer kernels let a read-only disk be opened for writing. */
 	if (vinteg_is_bdev(backing) && !backing->read_only &&

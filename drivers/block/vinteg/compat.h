@@ -14,6 +14,7 @@
 #include <linux/blkdev.h>
 #include <linux/device/class.h>
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/version.h>
@@ -42,11 +43,15 @@ struct vinteg_limits {
 #endif
 
 /* "block: remove BLK_MQ_F_SHOULD_MERGE" */
-#if KERNEL_VERSION(6, 14, 0) > LINUX_VERSION_CODE
-#define VINTEG_MQ_FLAGS \
-	(BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_STACKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT)
+#if KERNEL_VERSION(6, 14, 0) <= LINUX_VERSION_CODE
+#define BLK_MQ_F_SHOULD_MERGE	0
+#endif
+
+/* "block: add a rq_list type" */
+#if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
+#define VINTEG_RQ_LIST	struct request *
 #else
-#define VINTEG_MQ_FLAGS (BLK_MQ_F_STACKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT)
+#define VINTEG_RQ_LIST	struct rq_list
 #endif
 
 /* "block: force noio scope in blk_mq_freeze_queue" */
@@ -217,6 +222,21 @@ static inline void vinteg_fput_sync(struct file *file)
 #else
 #define vinteg_assign_str(dst, ...)	__assign_str(dst)
 #endif
+
+/* The one like kiocb_start_write(), to be paired with kiocb_end_write(). */
+static inline bool vinteg_kiocb_start_write_trylock(struct kiocb *iocb)
+{
+	struct super_block *sb = file_inode(iocb->ki_filp)->i_sb;
+
+	if (!sb_start_write_trylock(sb))
+		return false;
+	__sb_writers_release(sb, SB_FREEZE_WRITE);
+	return true;
+}
+
+/* "iomap: support write completions from interrupt context" */
+#define VINTEG_IOMAP_LATE_COMPLETION \
+	(KERNEL_VERSION(7, 0, 0) > LINUX_VERSION_CODE)
 
 /* "block: rename struct bvec_iter bi_bvec_done" */
 #if KERNEL_VERSION(7, 3, 0) > LINUX_VERSION_CODE

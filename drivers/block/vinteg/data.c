@@ -15,7 +15,7 @@
 #include "vinteg.h"
 
 static int vinteg_data_iter(struct vinteg *dev, struct vinteg_cmd *cmd,
-			    struct iov_iter *iter, unsigned int dir)
+			    struct iov_iter *iter, unsigned int dir, gfp_t gfp)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	unsigned int nr = vinteg_rq_nr_bvec(rq);
@@ -35,7 +35,9 @@ static int vinteg_data_iter(struct vinteg *dev, struct vinteg_cmd *cmd,
 		/* Each bvec is at least one segment, so this can't happen. */
 		if (WARN_ON_ONCE(nr > VINTEG_MAX_SEGMENTS))
 			return -EIO;
-		cmd->bvec = mempool_alloc(&dev->bvecs, GFP_NOIO);
+		cmd->bvec = mempool_alloc(&dev->bvecs, gfp);
+		if (!cmd->bvec)
+			return -EAGAIN;
 		rq_for_each_bvec(tmp, rq, rq_iter)
 			cmd->bvec[i++] = tmp;
 		iov_iter_bvec(iter, dir, cmd->bvec, nr, blk_rq_bytes(rq));
@@ -44,17 +46,50 @@ static int vinteg_data_iter(struct vinteg *dev, struct vinteg_cmd *cmd,
 	return 0;
 }
 
-/* The VFS does this for regular files only; their freezing is what counts. */
-static void vinteg_start_write(struct kiocb *iocb)
+/*
+ * The VFS does this for regular files only; their freezing is what counts.
+ * With IOCB_NOWAIT this returns false if the file system is frozen.
+ */
+static bool vinteg_start_write(struct kiocb *iocb)
 {
-	if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
-		kiocb_start_write(iocb);
+	if (!S_ISREG(file_inode(iocb->ki_filp)->i_mode))
+		return true;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return vinteg_kiocb_start_write_trylock(iocb);
+	kiocb_start_write(iocb);
+	return true;
 }
 
 static void vinteg_end_write(struct kiocb *iocb)
 {
 	if (S_ISREG(file_inode(iocb->ki_filp)->i_mode))
 		kiocb_end_write(iocb);
+}
+
+/*
+ * Has an attempt failed only because nobody was to wait?  A lower disk may
+ * find that out late, and some can't do without waiting at all.  Any other
+ * error counts: of a durable write it may be its sync, which would not fail a
+ * second time.
+ */
+static bool vinteg_only_nowait(struct vinteg_cmd *cmd, long ret)
+{
+	return cmd->iocb.ki_flags & IOCB_NOWAIT &&
+		(ret == -EAGAIN || ret == -EOPNOTSUPP ||
+		 /* The submitter's signals are not the device's business. */
+		 ret == -EINTR || ret == -ERESTARTSYS);
+}
+
+static void vinteg_io_release(struct vinteg_cmd *cmd)
+{
+	if (cmd->plan.call == VINTEG_CALL_WRITE)
+		vinteg_end_write(&cmd->iocb);
+	if (cmd->bvec) {
+		struct request *rq = blk_mq_rq_from_pdu(cmd);
+
+		mempool_free(cmd->bvec, &vinteg_of_request(rq)->bvecs);
+		cmd->bvec = NULL;
+	}
 }
 
 static void vinteg_io_finish(struct vinteg_cmd *cmd)
@@ -64,13 +99,7 @@ static void vinteg_io_finish(struct vinteg_cmd *cmd)
 	bool native = cmd->iocb.ki_flags & IOCB_DSYNC;
 	long ret = cmd->result;
 
-	if (cmd->plan.call == VINTEG_CALL_WRITE)
-		vinteg_end_write(&cmd->iocb);
-	if (cmd->bvec) {
-		mempool_free(cmd->bvec, &dev->bvecs);
-		cmd->bvec = NULL;
-	}
-
+	vinteg_io_release(cmd);
 	if (ret > 0) {
 		cmd->done += ret;
 		cmd->stale = cmd->plan.call == VINTEG_CALL_WRITE &&
@@ -81,6 +110,10 @@ static void vinteg_io_finish(struct vinteg_cmd *cmd)
 			vinteg_cmd_queue(cmd);
 		else
 			vinteg_cmd_data_done(cmd, 0, native);
+		return;
+	}
+	if (vinteg_only_nowait(cmd, ret)) {
+		vinteg_cmd_queue(cmd);
 		return;
 	}
 	/*
@@ -147,17 +180,10 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 	return ret;
 }
 
-static void vinteg_data_rw(struct vinteg_cmd *cmd)
+static void vinteg_data_iocb(struct vinteg_cmd *cmd, loff_t pos)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
-	struct vinteg *dev = vinteg_of_request(rq);
-	struct vinteg_backing *backing = dev->backing;
-	bool write = cmd->plan.call == VINTEG_CALL_WRITE;
-	loff_t pos = vinteg_request_pos(rq) + cmd->done;
-	size_t len = blk_rq_bytes(rq) - cmd->done;
-	struct cgroup_subsys_state *css;
-	struct iov_iter iter;
-	ssize_t ret;
+	struct vinteg_backing *backing = vinteg_of_request(rq)->backing;
 
 	cmd->iocb = (struct kiocb) {
 		.ki_filp	= backing->io,
@@ -167,18 +193,46 @@ static void vinteg_data_rw(struct vinteg_cmd *cmd)
 	if (cmd->plan.direct) {
 		cmd->iocb.ki_flags = IOCB_DIRECT;
 		cmd->iocb.ki_complete = vinteg_io_complete;
-		if (write && cmd->plan.durable && backing->native_dsync &&
-		    !cmd->redo)
+		if (cmd->plan.call == VINTEG_CALL_WRITE && cmd->plan.durable &&
+		    backing->native_dsync && !cmd->redo)
 			cmd->iocb.ki_flags |= IOCB_DSYNC;
 	}
-	trace_vinteg_issue(rq, cmd->plan.call, pos, len, cmd->plan.direct,
-			   cmd->plan.durable, cmd->iocb.ki_flags & IOCB_DSYNC);
+}
+
+static void vinteg_data_issued(struct vinteg_cmd *cmd, loff_t pos, size_t len)
+{
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+
+	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->done && !cmd->redo)
+		vinteg_count(dev, cmd->plan.direct ?
+			     VINTEG_STAT_DIRECT_WRITES :
+			     VINTEG_STAT_BUFFERED_WRITES);
+	trace_vinteg_issue(blk_mq_rq_from_pdu(cmd), cmd->plan.call, pos, len,
+			   cmd->plan.direct, cmd->plan.durable,
+			   cmd->iocb.ki_flags & IOCB_DSYNC);
+}
+
+static void vinteg_data_rw(struct vinteg_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+	bool write = cmd->plan.call == VINTEG_CALL_WRITE;
+	loff_t pos = vinteg_request_pos(rq) + cmd->done;
+	struct cgroup_subsys_state *css;
+	struct iov_iter iter;
+	ssize_t ret;
+
+	vinteg_data_iocb(cmd, pos);
+	if (!cmd->tried)
+		vinteg_data_issued(cmd, pos, blk_rq_bytes(rq) - cmd->done);
+	cmd->tried = false;
 
 	/* Waits while the file system is frozen, so before memory is taken. */
 	if (write)
 		vinteg_start_write(&cmd->iocb);
 	refcount_set(&cmd->refs, 2);
-	ret = vinteg_data_iter(dev, cmd, &iter, write ? ITER_SOURCE : ITER_DEST);
+	ret = vinteg_data_iter(dev, cmd, &iter,
+			       write ? ITER_SOURCE : ITER_DEST, GFP_NOIO);
 	if (ret)
 		goto out;
 
@@ -254,6 +308,55 @@ static void vinteg_data_fallocate(struct vinteg_cmd *cmd)
 }
 
 /**
+ * vinteg_data_try() - move the data of a command without waiting
+ * @cmd: a new command that reads or writes; holds its range if it needs one
+ *
+ * Context: between vinteg_submitter_enter() and vinteg_submitter_leave().
+ * Return: true if all goes on by itself and @cmd may have completed; false if
+ * nothing has happened and a worker has to do it.
+ */
+bool vinteg_data_try(struct vinteg_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+	bool write = cmd->plan.call == VINTEG_CALL_WRITE;
+	loff_t pos = vinteg_request_pos(rq);
+	struct iov_iter iter;
+	ssize_t ret;
+
+	/* Truncated; a worker has the answer. */
+	if (pos + blk_rq_bytes(rq) > vinteg_backing_size(dev->backing))
+		return false;
+
+	vinteg_data_iocb(cmd, pos);
+	cmd->iocb.ki_flags |= IOCB_NOWAIT;
+	/* What is not in the page cache is read by a worker. */
+	if (!cmd->plan.direct)
+		cmd->iocb.ki_flags |= IOCB_NOIO;
+	if (write && !vinteg_start_write(&cmd->iocb))
+		return false;
+	refcount_set(&cmd->refs, 2);
+	ret = vinteg_data_iter(dev, cmd, &iter,
+			       write ? ITER_SOURCE : ITER_DEST, GFP_NOWAIT);
+	if (ret)
+		goto out_release;
+
+	vinteg_data_issued(cmd, pos, blk_rq_bytes(rq));
+	cmd->tried = true;
+	ret = vinteg_io_issue(cmd, &iter);
+	if (vinteg_only_nowait(cmd, ret))
+		goto out_release;
+	if (ret != -EIOCBQUEUED)
+		vinteg_io_complete(&cmd->iocb, ret);
+	vinteg_io_put(cmd);
+	return true;
+
+out_release:
+	vinteg_io_release(cmd);
+	return false;
+}
+
+/**
  * vinteg_data_invalidate() - drop pages that a direct write has made stale
  * @cmd: a command whose direct write is done
  *
@@ -300,13 +403,7 @@ void vinteg_data_start(struct vinteg_cmd *cmd)
 
 	switch (cmd->plan.call) {
 	case VINTEG_CALL_READ:
-		vinteg_data_rw(cmd);
-		break;
 	case VINTEG_CALL_WRITE:
-		if (!cmd->done && !cmd->redo)
-			vinteg_count(dev, cmd->plan.direct ?
-				     VINTEG_STAT_DIRECT_WRITES :
-				     VINTEG_STAT_BUFFERED_WRITES);
 		vinteg_data_rw(cmd);
 		break;
 	default:

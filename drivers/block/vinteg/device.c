@@ -106,7 +106,9 @@ static int vinteg_alloc_tags(struct vinteg *dev)
 	set->queue_depth = vinteg_hw_queue_depth;
 	set->numa_node = NUMA_NO_NODE;
 	set->cmd_size = sizeof(struct vinteg_cmd);
-	set->flags = VINTEG_MQ_FLAGS;
+	/* Blocking: see submitter.c. */
+	set->flags = BLK_MQ_F_BLOCKING | BLK_MQ_F_STACKING |
+		BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	return blk_mq_alloc_tag_set(set);
 }
 

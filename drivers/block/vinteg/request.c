@@ -135,12 +135,15 @@ out:
  * on writes.  So do jbd2 and the xfs log, with REQ_META.  Bios of a merged
  * request may differ.
  */
-static enum vinteg_issuer vinteg_request_issuer(struct request *rq)
+static enum vinteg_issuer
+vinteg_request_issuer(struct request *rq, const struct vinteg_policy *policy)
 {
 	const blk_opf_t mark = REQ_SYNC | REQ_IDLE;
 	bool direct = false, cached = false;
 	struct bio *bio;
 
+	if (policy->path != VINTEG_PATH_AS_ISSUED)
+		return VINTEG_ISSUER_CACHED;
 	__rq_for_each_bio(bio, rq) {
 		if ((bio->bi_opf & (mark | REQ_META)) == mark)
 			direct = true;
@@ -203,12 +206,11 @@ static void vinteg_plan_range(struct vinteg *dev, struct request *rq,
 	cmd->range.granted = vinteg_cmd_granted;
 }
 
-static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
-				    const struct blk_mq_queue_data *bd)
+/* Returns true if there is data to be moved; else the request goes on by itself. */
+static bool vinteg_start_request(struct request *rq)
 {
-	struct request *rq = bd->rq;
 	struct vinteg_cmd *cmd = blk_mq_rq_to_pdu(rq);
-	struct vinteg *dev = hctx->queue->queuedata;
+	struct vinteg *dev = vinteg_of_request(rq);
 	const struct vinteg_policy *policy = dev->policy;
 	int error;
 
@@ -216,9 +218,10 @@ static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
 	trace_vinteg_queue(rq, policy);
 
 	cmd->plan = vinteg_make_plan(policy, rq->cmd_flags,
-				     vinteg_request_issuer(rq),
+				     vinteg_request_issuer(rq, policy),
 				     vinteg_override(dev) ||
 				     test_bit(VINTEG_SWITCHING, &dev->flags));
+	cmd->tried = false;
 	cmd->redo = false;
 	cmd->stale = false;
 	cmd->done = 0;
@@ -230,37 +233,36 @@ static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
 	/* The disk has no capacity then, and nothing that could be flushed. */
 	if (!dev->backing) {
 		vinteg_cmd_end(cmd, req_op(rq) == REQ_OP_FLUSH ? 0 : -EIO);
-		return BLK_STS_OK;
+		return false;
 	}
 
 	/* Device mapper lets read-only disks be written to. */
 	if (cmd->plan.call != VINTEG_CALL_READ && dev->backing->read_only &&
 	    req_op(rq) != REQ_OP_FLUSH) {
 		vinteg_cmd_end(cmd, -EROFS);
-		return BLK_STS_OK;
+		return false;
 	}
 
 	error = READ_ONCE(dev->error);
 	if (error && cmd->plan.promise) {
 		vinteg_cmd_end(cmd, error);
-		return BLK_STS_OK;
+		return false;
 	}
 
 	switch (cmd->plan.call) {
 	case VINTEG_CALL_UNKNOWN:
 		vinteg_cmd_end(cmd, -EOPNOTSUPP);
-		break;
+		return false;
 	case VINTEG_CALL_NONE:
 		vinteg_cmd_end(cmd, 0);
-		break;
+		return false;
 	case VINTEG_CALL_SYNC:
 		trace_vinteg_issue(rq, VINTEG_CALL_SYNC, 0, LLONG_MAX, false,
 				   true, false);
 		vinteg_cmd_sync(cmd, 0, LLONG_MAX);
-		break;
+		return false;
 	case VINTEG_CALL_READ:
-		vinteg_cmd_queue(cmd);
-		break;
+		return true;
 	case VINTEG_CALL_WRITE:
 	case VINTEG_CALL_DISCARD:
 	case VINTEG_CALL_ZERO:
@@ -278,10 +280,59 @@ static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
 		cmd->range_wanted = policy->path != VINTEG_PATH_CACHED;
 		if (cmd->range_wanted)
 			vinteg_plan_range(dev, rq, cmd);
-		vinteg_cmd_queue(cmd);
-		break;
+		return true;
 	}
+	return false;
+}
+
+/* Returns false if a worker has to take the command. */
+static bool vinteg_cmd_try(struct vinteg_cmd *cmd)
+{
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+
+	if (!vinteg_submitter_may_try(cmd))
+		return false;
+	if (cmd->range_wanted) {
+		cmd->range_held = true;
+		if (!vinteg_range_lock(&dev->ranges, &cmd->range))
+			return true;
+	}
+	return vinteg_data_try(cmd);
+}
+
+static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
+				    const struct blk_mq_queue_data *bd)
+{
+	struct vinteg_cmd *cmd = blk_mq_rq_to_pdu(bd->rq);
+	struct vinteg_submitter sub;
+	bool done = false;
+
+	if (!vinteg_start_request(bd->rq))
+		return BLK_STS_OK;
+	if (vinteg_submitter_enter(&sub, false)) {
+		done = vinteg_cmd_try(cmd);
+		vinteg_submitter_leave(&sub);
+	}
+	if (!done)
+		vinteg_cmd_queue(cmd);
 	return BLK_STS_OK;
+}
+
+static void vinteg_queue_rqs(VINTEG_RQ_LIST *list)
+{
+	struct vinteg_submitter sub;
+	bool entered = vinteg_submitter_enter(&sub, true);
+	struct vinteg_cmd *cmd;
+	struct request *rq;
+
+	while ((rq = rq_list_pop(list))) {
+		cmd = blk_mq_rq_to_pdu(rq);
+		if (vinteg_start_request(rq) &&
+		    !(entered && vinteg_cmd_try(cmd)))
+			vinteg_cmd_queue(cmd);
+	}
+	if (entered)
+		vinteg_submitter_leave(&sub);
 }
 
 static int vinteg_init_request(struct blk_mq_tag_set *set, struct request *rq,
@@ -297,5 +348,6 @@ static int vinteg_init_request(struct blk_mq_tag_set *set, struct request *rq,
 
 const struct blk_mq_ops vinteg_mq_ops = {
 	.queue_rq	= vinteg_queue_rq,
+	.queue_rqs	= vinteg_queue_rqs,
 	.init_request	= vinteg_init_request,
 };

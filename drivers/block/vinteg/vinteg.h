@@ -12,6 +12,7 @@
  *   backing.c  what there is to know about the file: opening and probing it
  *   policy.c   the table of cache policies; request -> plan
  *   request.c  blk-mq: a request's way from queue_rq to its completion
+ *   submitter.c  when the lower file system runs in the submitter's context
  *   data.c     a plan's data part: read, write, fallocate
  *   range.c    keeping direct and page-cache writes to one folio apart
  *   sync.c     grouped syncs, the sticky error, the write_cache override
@@ -120,6 +121,8 @@ struct vinteg_syncer {
  *	write and a sync
  * @one_sync: a sync of any one range covers the metadata and the disk cache
  *	for all data that has been written back before
+ * @can_nowait: IOCB_NOWAIT is worth trying in the submitter's context
+ * @late_completion: a direct write ends on a worker of the file system
  * @stable_writes: data must not change while it is being written
  * @can_discard: ranges can be deallocated
  * @must_invalidate: after a direct write, pages read meanwhile are stale
@@ -141,6 +144,8 @@ struct vinteg_backing {
 	bool can_discard;
 	bool native_dsync;
 	bool one_sync;
+	bool can_nowait;
+	bool late_completion;
 	bool must_invalidate;
 	bool read_only;
 	errseq_t wb_since;
@@ -223,6 +228,7 @@ struct vinteg {
  * @iocb: the I/O under way
  * @work: runs the next step
  * @plan: what to do, from the policy in force when the request arrived
+ * @tried: the data has been tried, and counted, in the submitter's context
  * @redo: a durable write failed in one step; is it the data?
  * @stale: a direct write is done, but pages in its range are stale
  * @range: held while data of the file changes
@@ -239,6 +245,7 @@ struct vinteg_cmd {
 	struct kiocb iocb;
 	struct work_struct work;
 	struct vinteg_plan plan;
+	bool tried;
 	bool redo;
 	bool stale;
 	struct vinteg_range range;
@@ -250,6 +257,22 @@ struct vinteg_cmd {
 	long result;
 	unsigned int done;
 	struct bio_vec *bvec;
+};
+
+/**
+ * struct vinteg_submitter - what a submitter was about before it came here
+ * @bio_list: bios that its submission has to send on
+ * @outer_plug: its plug
+ * @plug: collects what goes to the lower disk meanwhile, if @batch
+ * @batch: several requests are handled at once
+ * @memflags: its allocation scope
+ */
+struct vinteg_submitter {
+	struct bio_list *bio_list;
+	struct blk_plug *outer_plug;
+	struct blk_plug plug;
+	bool batch;
+	unsigned int memflags;
 };
 
 static inline struct vinteg *vinteg_of_request(struct request *rq)
@@ -343,7 +366,13 @@ extern const struct blk_mq_ops vinteg_mq_ops;
 void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable);
 void vinteg_cmd_queue(struct vinteg_cmd *cmd);
 
+/* submitter.c */
+bool vinteg_submitter_enter(struct vinteg_submitter *sub, bool batch);
+void vinteg_submitter_leave(struct vinteg_submitter *sub);
+bool vinteg_submitter_may_try(struct vinteg_cmd *cmd);
+
 /* data.c */
+bool vinteg_data_try(struct vinteg_cmd *cmd);
 void vinteg_data_start(struct vinteg_cmd *cmd);
 void vinteg_data_invalidate(struct vinteg_cmd *cmd);
 
@@ -353,6 +382,11 @@ bool vinteg_range_lock(struct vinteg_range_lock *lock,
 		       struct vinteg_range *range);
 void vinteg_range_unlock(struct vinteg_range_lock *lock,
 			 struct vinteg_range *range);
+
+static inline bool vinteg_range_idle(struct vinteg_range_lock *lock)
+{
+	return !READ_ONCE(lock->held.rb_root.rb_node);
+}
 
 /* sync.c */
 void vinteg_sync_init(struct vinteg *dev);

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The fast path: trying the lower file system in the context of whoever
+ * submits a request, which saves waking up a worker.
+ *
+ * A submitter may be anybody in the middle of anything, so this is done with
+ * IOCB_NOWAIT only, and only where all of this holds:
+ *
+ * - It is a user's task that is neither in a transaction of a file system
+ *   above, nor frees memory, nor has come here already on a disk above.  That
+ *   is what current->journal_info and the PF_MEMALLOC flags tell.
+ * - The request moves data.  Metadata is read and written under locks that
+ *   the lower file system, if it is of the same type, has its own of.
+ * - Neither the submitter's file size limit nor its control group would be
+ *   taken for those of the request.
+ *
+ * IOCB_NOWAIT does not keep a file system from waiting for its own metadata.
+ * So what is submitted in here must be on its way at once, and not at the end
+ * of the submission that this is a part of: current->bio_list is put aside.
+ */
+#include <linux/blk-cgroup.h>
+#include <linux/cgroup.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#include "vinteg.h"
+
+/**
+ * vinteg_submitter_enter() - prepare the submitter for the lower file system
+ * @sub: what is put aside
+ * @batch: several requests follow, their I/O is worth collecting
+ *
+ * Context: queue_rq or queue_rqs of a queue that may block.
+ * Return: true if requests may be tried until vinteg_submitter_leave().
+ */
+bool vinteg_submitter_enter(struct vinteg_submitter *sub, bool batch)
+{
+	const unsigned int not_with = PF_KTHREAD | PF_EXITING | PF_MEMALLOC |
+		PF_MEMALLOC_NOIO | PF_MEMALLOC_NOFS;
+
+	if (current->flags & not_with || current->journal_info)
+		return false;
+
+	sub->memflags = memalloc_noio_save();
+	sub->bio_list = current->bio_list;
+	current->bio_list = NULL;
+	/* The list of the one outside is just being emptied. */
+	sub->outer_plug = current->plug;
+	current->plug = NULL;
+	sub->batch = batch;
+	if (batch)
+		blk_start_plug(&sub->plug);
+	return true;
+}
+
+/**
+ * vinteg_submitter_leave() - undo vinteg_submitter_enter()
+ * @sub: the same as there
+ *
+ * Context: as vinteg_submitter_enter().
+ */
+void vinteg_submitter_leave(struct vinteg_submitter *sub)
+{
+	if (sub->batch)
+		blk_finish_plug(&sub->plug);
+	current->plug = sub->outer_plug;
+	current->bio_list = sub->bio_list;
+	memalloc_noio_restore(sub->memflags);
+}
+
+#ifdef CONFIG_BLK_CGROUP
+static bool vinteg_is_submitters_cgroup(struct request *rq)
+{
+	struct cgroup_subsys_state *css = bio_blkcg_css(rq->bio);
+	bool same;
+
+	rcu_read_lock();
+	same = !css || css == task_css(current, io_cgrp_id);
+	rcu_read_unlock();
+	return same;
+}
+#else
+static bool vinteg_is_submitters_cgroup(struct request *rq)
+{
+	return true;
+}
+#endif
+
+/*
+ * Metadata that a file system above keeps in the page cache of its disk: not
+ * all of it is read with REQ_META.
+ */
+static bool vinteg_is_buffer_cache(struct request *rq)
+{
+	struct address_space *mapping;
+	bool ret = false;
+
+	rcu_read_lock();
+	mapping = folio_mapping(page_folio(bio_page(rq->bio)));
+	/* Inodes are freed after a grace period. */
+	if (mapping && mapping->host)
+		ret = S_ISBLK(READ_ONCE(mapping->host->i_mode));
+	rcu_read_unlock();
+	return ret;
+}
+
+/**
+ * vinteg_submitter_may_try() - is a request one for the fast path?
+ * @cmd: its command, with its plan made
+ *
+ * Context: between vinteg_submitter_enter() and vinteg_submitter_leave().
+ * Return: true if vinteg_data_try() may be called.
+ */
+bool vinteg_submitter_may_try(struct vinteg_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+
+	if (!dev->backing->can_nowait || rq->cmd_flags & REQ_META)
+		return false;
+
+	switch (cmd->plan.call) {
+	case VINTEG_CALL_READ:
+		if (vinteg_is_buffer_cache(rq))
+			return false;
+		break;
+	case VINTEG_CALL_WRITE:
+		if (!cmd->plan.direct ||
+		    rlimit(RLIMIT_FSIZE) != RLIM_INFINITY)
+			return false;
+		/*
+		 * Where such a write ends on a worker anyway, workers are
+		 * better for more than one at a time: they come in batches.
+		 */
+		if (dev->backing->late_completion &&
+		    !vinteg_range_idle(&dev->ranges))
+			return false;
+		break;
+	default:
+		return false;
+	}
+	return vinteg_is_submitters_cgroup(rq);
+}
