@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A request's way: queue_rq makes a plan from the policy in force, a worker
- * moves the data, a grouped sync makes it durable if the plan says so, and
- * the request completes.
+ * A request's way: queue_rq makes a plan from the policy in force, the
+ * submitter or a worker moves the data, a grouped sync makes it durable if the
+ * plan says so, and the request completes.
  */
 #include <linux/blk-mq.h>
 
