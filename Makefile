@@ -24,7 +24,7 @@ SEED ?=
 export KERNEL KERNELS TESTS
 
 .PHONY: all modules install uninstall clean clean-cache headers
-.PHONY: check check-uml fuzz static powercut demo vm uml help
+.PHONY: check check-uml fuzz static mutants powercut bench demo vm uml help
 
 all: modules
 
@@ -39,10 +39,14 @@ help:
 	@echo '  make check       everything that is tested; parts of it with'
 	@echo '                   KERNELS="6.1 6.12 7.3" and TESTS=pattern'
 	@echo '  make check-uml   the tests in User-Mode Linux: less sure, but quick'
-	@echo '  make fuzz        random sequences against a model; TIME=seconds, SEED=number'
 	@echo '  make powercut    cut the power of disks that are written to, and judge what is'
 	@echo '                   left; CUTS=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
+	@echo '  make fuzz        random sequences against a model; TIME=seconds, SEED=number'
+	@echo '  make bench       how fast it is, beside loop and others; OUT=folder,'
+	@echo '                   KERNELS=..., CELLS=pattern, QUICK=1'
 	@echo '  make static      the checks that run nothing'
+	@echo '  make mutants     is every promise tested? Breaks the driver on purpose, in'
+	@echo '                   one way after the other; parts of it with MUTANTS=pattern'
 	@echo '  make vm          a shell in a machine with KERNEL=6.12 (or 6.1, 7.3)'
 	@echo '  make uml         a shell in User-Mode Linux'
 	@echo '  make clean-cache remove what the test machine was made of'
@@ -93,8 +97,14 @@ fuzz:
 static:
 	@scripts/kernel/static.sh
 
+mutants:
+	@scripts/mutants/run.sh '$(MUTANTS)'
+
 powercut:
 	@KERNELS="$(or $(KERNELS),uml)" scripts/powercut/live.sh
+
+bench:
+	@KERNELS='$(KERNELS)' CELLS='$(CELLS)' QUICK='$(QUICK)' OUT='$(OUT)' scripts/bench/bench.sh
 
 demo:
 	@scripts/powercut/demo.sh
