@@ -10,7 +10,7 @@ without_udev
 . "$HERE/below.sh"
 . "$HERE/cut.sh"
 
-SLOW=1200	# milliseconds
+SLOW=2000	# milliseconds; it takes a part of that to cut the power
 CGROUP=/sys/fs/cgroup
 
 # catches: a FLUSH that waits only for what came through its own hardware queue.
@@ -45,7 +45,6 @@ write_while_syncing()
 		write_one $i &
 	done
 	wait $first
-	sleep 0.3
 }
 
 # catches: group commit that acknowledges before its sync, or all by one that had begun
