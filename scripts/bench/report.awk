@@ -105,11 +105,18 @@ function table(place,    i, n, p, c, cell, v, l, r, e, logs, loops, floors, flog
 		printf "\n"
 }
 
-function peer_table(place,    i, k, c, cell)
+function peer_table(place,    i, k, n, c, cell, known, list)
 {
-	printf "\nthe same, others, thousands per second (and vinteg's ratio to them)\n%-9s %-14s %7s", "kind", "cell", "vinteg"
-	# The order of appearance depends on the order of measuring: a fixed one.
-	n = split("lio nbdkit qemu ublk", list, " ")
+	# In a fixed order, whatever the order of measuring was.
+	n = 0
+	for (k = split("disk lio nbdkit qemu ublk", known, " "); k > 0; k--)
+		for (i = 1; i <= npeers[place]; i++)
+			if (peers[place, i] == known[k]) {
+				list[++n] = known[k]
+				break
+			}
+	printf "\nthe same, others, thousands per second (and vinteg's ratio to them)\n"
+	printf "%-9s %-14s %7s", "kind", "cell", "vinteg"
 	for (k = 1; k <= n; k++)
 		printf " %15s", list[k]
 	printf "\n"
@@ -133,5 +140,6 @@ END {
 	print ""
 	print "floor: time per request, to the sum of the raw file's and the empty disk's; (loop): loop's"
 	print "on the disk: reads, writes and flushes below the host file system per request"
+	print "us per request: in virtual time a thousand instructions each, but for waiting for the disk"
 	print "spread: highest less lowest throughput to the median, the worst of the row"
 }

@@ -57,7 +57,12 @@ mkdir -p "$job"
 rm "$job/vinteg.ko.debug"
 cp "$here/guest.sh" "$job/run"
 cp "$here"/{cells,disks.sh,targets.sh,measure.sh} "$job/"
-[ -z "$peers" ] || cp -r "$("$here/peers.sh" "$(suite_of "$kernel")")"/* "$job/"
+if [ -n "$peers" ]; then
+	list=$("$here/peers.sh" "$(suite_of "$kernel")")
+	while read -r dir; do
+		cp -r "$dir"/* "$job/"
+	done <<<"$list"
+fi
 cat >"$job/job.conf" <<-END
 	CELLS='$cells'
 	SETS='$sets'

@@ -66,7 +66,7 @@ wait_for_disk()
 
 lio_up()
 {
-	local model
+	local disk
 
 	mkdir -p $LIO
 	echo "fd_dev_name=$FILE,fd_dev_size=$((SIZE << 20)),fd_buffered_io=1" >$LIO/control
@@ -75,8 +75,8 @@ lio_up()
 	echo naa.6001405000000002 >$TPG/nexus
 	ln -s $LIO $TPG/lun/lun_0/bench
 	udevadm settle
-	model=$(grep -lw bench /sys/block/sd*/device/model)
-	DEVICE=/dev/$(cut -d / -f 4 <<<"$model")
+	disk=$(grep -lw LIO-ORG /sys/block/sd*/device/vendor)
+	DEVICE=/dev/$(cut -d / -f 4 <<<"$disk")
 }
 
 lio_down()

@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# bench.sh: measures vinteg beside loop, the raw file and others, and writes a report:
+# report.txt, index.html with plots, results.tsv (each repetition) and medians.tsv.
+# KERNELS="6.12 7.3", CELLS=regex, QUICK=1, OUT=folder.
+
+. "$(dirname "$0")/../lib.sh"
+
+KERNELS=${KERNELS:-$KERNELS_ALL}
+CELLS=${CELLS:-.}
+QUICK=${QUICK:-}
+OUT=$(realpath -m "${OUT:-$CACHE/bench/report}")
+here=$TOP/scripts/bench
+
+# machine KERNEL NAME OPTION...: one machine; its results are added to the others. One
+# that fails has measured what it has measured.
+machine()
+{
+	local kernel=$1 name=$2 dir=$OUT/$1-$2 rc=0
+	shift 2
+
+	step "$kernel: measuring: $name"
+	"$here/run.sh" --kernel "$kernel" --cells "$CELLS" --out "$dir" "$@" >/dev/null || rc=$?
+	cat "$dir/results.tsv" >>"$OUT/results.tsv"
+	sed -n "s/^left out: /$kernel: left out: /p" "$dir/output" >>"$OUT/remarks"
+	if [ $rc != 0 ]; then
+		failed=1
+		echo "$kernel: failed, incomplete: $name" >>"$OUT/remarks"
+	fi
+}
+
+[ "$(id -u)" = 0 ] || die "this has to be run as root: it builds root filesystems"
+mkdir -p "$OUT"
+: >"$OUT/results.tsv"
+: >"$OUT/remarks"
+failed=0
+for kernel in $KERNELS; do
+	if [ -n "$QUICK" ]; then
+		machine "$kernel" quick --sets core --places plp:ext4,plp:xfs
+		continue
+	fi
+	machine "$kernel" all --places plp:ext4,plp:xfs --peers 1 --repeat 3
+	machine "$kernel" places --sets core --places plp:blk,fua:ext4,slow:ext4 --repeat 3
+	machine "$kernel" real --sets core --places plp:ext4 --repeat 5 \
+		--clock real --jobs 4 --runtime 1000
+done
+[ -s "$OUT/results.tsv" ] || die "nothing was measured"
+awk -f "$here/medians.awk" "$OUT/results.tsv" >"$OUT/medians.tsv"
+{
+	echo "vinteg: measured $(date -u +%F) on kernels $KERNELS${QUICK:+, quickly}"
+	cat "$OUT/remarks"
+	awk -f "$here/report.awk" "$OUT/medians.tsv"
+	echo
+	echo "Goals:"
+	awk -f "$here/criteria.awk" "$OUT/medians.tsv"
+} >"$OUT/report.txt"
+"$here/page.sh" "$OUT"
+cat "$OUT/report.txt"
+step "the report is in $OUT: report.txt, index.html, results.tsv, medians.tsv"
+exit $failed
