@@ -146,6 +146,8 @@ spawn()
 if [ -z "$TESTS" ]; then
 	spawn part static "$TOP/scripts/kernel/static.sh" --sources
 	spawn part uml "$TOP/scripts/uml/check.sh"
+	spawn part powercut env KERNELS=uml CUTS=33 LOGS="$logs/powercut" \
+		"$TOP/scripts/powercut/live.sh" --check
 fi
 for kernel in $KERNELS; do
 	spawn with_kernel "$kernel"
