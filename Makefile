@@ -24,7 +24,7 @@ SEED ?=
 export KERNEL KERNELS TESTS
 
 .PHONY: all modules install uninstall clean clean-cache headers
-.PHONY: check check-uml fuzz static mutants powercut bench demo vm uml help
+.PHONY: check check-uml crashstates fuzz static mutants powercut bench demo vm uml help
 
 all: modules
 
@@ -41,6 +41,8 @@ help:
 	@echo '  make check-uml   the tests in User-Mode Linux: less sure, but quick'
 	@echo '  make powercut    cut the power of disks that are written to, and judge what is'
 	@echo '                   left; CUTS=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
+	@echo '  make crashstates judge what a power cut could have left, by the thousand;'
+	@echo '                   STATES=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
 	@echo '  make fuzz        random sequences against a model; TIME=seconds, SEED=number'
 	@echo '  make bench       how fast it is, beside loop and others; OUT=folder,'
 	@echo '                   KERNELS=..., CELLS=pattern, QUICK=1'
@@ -105,6 +107,9 @@ powercut:
 
 bench:
 	@KERNELS='$(KERNELS)' CELLS='$(CELLS)' QUICK='$(QUICK)' OUT='$(OUT)' scripts/bench/bench.sh
+
+crashstates:
+	@KERNELS="$(or $(KERNELS),uml)" scripts/powercut/crashstates.sh
 
 demo:
 	@scripts/powercut/demo.sh

@@ -17,7 +17,7 @@
 
 form=${1:-}
 case $form in
---ktap)	defaults=(100000 300 "ext4 xfs") ;;
+--ktap)	defaults=(100000 200 "ext4 xfs") ;;
 *)	defaults=(500000 1000 "ext4 xfs raw") ;;
 esac
 KERNELS=${KERNELS:-uml}
@@ -196,7 +196,7 @@ for host in $HOSTS; do
 done
 runs=$(cat "$work"/*.plan | grep -vc '^control')
 # Many come out alike, or have nothing at risk.
-wanted=$((STATES * 3 / runs / $(wc -w <<<"$KERNELS")))
+wanted=$((STATES * 4 / runs / $(wc -w <<<"$KERNELS")))
 for kernel in $KERNELS; do
 	module "$kernel"
 	for host in $HOSTS; do
