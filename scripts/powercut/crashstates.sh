@@ -59,14 +59,14 @@ programs()
 	mkdir "$work/job" "$work/include"
 	cp /usr/include/nbdkit-*.h "$work/include/"
 	root=$("$TOP/scripts/kernel/root.sh" bookworm)
-	in_root "$root" "$here:/mnt" "$work:/work" -- bash -euc '
+	in_root "$root" "$here:/mnt" "$work:/out" -- bash -euc '
 		cd /mnt
 		cc="gcc -O2 -Wall -pthread"
-		$cc -static -o /work/job/workload workload.c writers.c operator.c ledger.c stamp.c
-		$cc -static -o /work/job/extents extents.c
-		$cc -fPIC -shared -I/work/include -o /work/job/recorder.so recorder.c
-		$cc -static -o /work/crashstates crashstates.c model.c oracle.c ledger.c stamp.c
-		$cc -static -o /work/oracle_test oracle_test.c oracle.c ledger.c stamp.c'
+		$cc -static -o /out/job/workload workload.c writers.c operator.c ledger.c stamp.c
+		$cc -static -o /out/job/extents extents.c
+		$cc -fPIC -shared -I/out/include -o /out/job/recorder.so recorder.c
+		$cc -static -o /out/crashstates crashstates.c model.c oracle.c ledger.c stamp.c
+		$cc -static -o /out/oracle_test oracle_test.c oracle.c ledger.c stamp.c'
 	install -m 755 "$here/crashstates-guest.sh" "$work/job/run"
 }
 
