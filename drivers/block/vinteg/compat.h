@@ -50,8 +50,27 @@ struct vinteg_limits {
 /* "block: add a rq_list type" */
 #if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
 #define VINTEG_RQ_LIST	struct request *
+#define vinteg_rq_list_peek(list)	(*(list))
+#define vinteg_plug_cached(plug)	((plug)->cached_rq)
 #else
 #define VINTEG_RQ_LIST	struct rq_list
+#define vinteg_rq_list_peek(list)	rq_list_peek(list)
+#define vinteg_plug_cached(plug)	rq_list_peek(&(plug)->cached_rqs)
+#endif
+
+/*
+ * blk_mq_start_request() does this in newer kernels; in 6.1 queue_rqs has to,
+ * as that of virtio_blk there.
+ */
+#if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
+static inline void vinteg_rq_known_by_tag(struct request *rq)
+{
+	rq->mq_hctx->tags->rqs[rq->tag] = rq;
+}
+#else
+static inline void vinteg_rq_known_by_tag(struct request *rq)
+{
+}
 #endif
 
 /* "block: force noio scope in blk_mq_freeze_queue" */

@@ -67,17 +67,30 @@ static void vinteg_end_write(struct kiocb *iocb)
 }
 
 /*
- * Has an attempt failed only because nobody was to wait?  A lower disk may
- * find that out late, and some can't do without waiting at all.  Any other
- * error counts: of a durable write it may be its sync, which would not fail a
- * second time.
+ * Has an attempt failed only for whose it was?  Any other error counts: of a
+ * durable write it may be its sync, which would not fail a second time.
  */
 static bool vinteg_only_nowait(struct vinteg_cmd *cmd, long ret)
 {
-	return cmd->iocb.ki_flags & IOCB_NOWAIT &&
-		(ret == -EAGAIN || ret == -EOPNOTSUPP ||
-		 /* The submitter's signals are not the device's business. */
-		 ret == -EINTR || ret == -ERESTARTSYS);
+	if (!(cmd->iocb.ki_flags & IOCB_NOWAIT))
+		return false;
+
+	switch (ret) {
+	/* It would have had to wait.  A lower disk may find that out late. */
+	case -EAGAIN:
+	/* Nothing below can do without waiting. */
+	case -EOPNOTSUPP:
+	/* Signals, limits and quotas of the submitter, or the OOM killer. */
+	case -EINTR:
+	case -ERESTARTSYS:
+	case -EFBIG:
+	case -ENOSPC:
+	case -EDQUOT:
+	case -ENOMEM:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void vinteg_io_release(struct vinteg_cmd *cmd)
@@ -223,7 +236,7 @@ static void vinteg_data_rw(struct vinteg_cmd *cmd)
 	ssize_t ret;
 
 	vinteg_data_iocb(cmd, pos);
-	if (!cmd->tried)
+	if (!cmd->tried || cmd->done || cmd->redo)
 		vinteg_data_issued(cmd, pos, blk_rq_bytes(rq) - cmd->done);
 	cmd->tried = false;
 

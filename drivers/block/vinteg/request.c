@@ -309,7 +309,8 @@ static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
 
 	if (!vinteg_start_request(bd->rq))
 		return BLK_STS_OK;
-	if (vinteg_submitter_enter(&sub, false)) {
+	/* Requests that follow would wait with this one, where nobody looks. */
+	if (bd->last && vinteg_submitter_enter(&sub, hctx->queue, NULL)) {
 		done = vinteg_cmd_try(cmd);
 		vinteg_submitter_leave(&sub);
 	}
@@ -320,13 +321,14 @@ static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
 
 static void vinteg_queue_rqs(VINTEG_RQ_LIST *list)
 {
+	struct request *rq = vinteg_rq_list_peek(list);
 	struct vinteg_submitter sub;
-	bool entered = vinteg_submitter_enter(&sub, true);
+	bool entered = vinteg_submitter_enter(&sub, rq->q, list);
 	struct vinteg_cmd *cmd;
-	struct request *rq;
 
 	while ((rq = rq_list_pop(list))) {
 		cmd = blk_mq_rq_to_pdu(rq);
+		vinteg_rq_known_by_tag(rq);
 		if (vinteg_start_request(rq) &&
 		    !(entered && vinteg_cmd_try(cmd)))
 			vinteg_cmd_queue(cmd);

@@ -14,9 +14,12 @@
  * - Neither the submitter's file size limit nor its control group would be
  *   taken for those of the request.
  *
- * IOCB_NOWAIT does not keep a file system from waiting for its own metadata.
- * So what is submitted in here must be on its way at once, and not at the end
- * of the submission that this is a part of: current->bio_list is put aside.
+ * IOCB_NOWAIT does not keep a file system from waiting: for its own metadata,
+ * or for a tag of the lower disk.  So what is submitted in here must be on its
+ * way at once, and not at the end of the submission that this is a part of:
+ * current->bio_list is put aside.  And the submitter must not sit on what
+ * others, or it itself in here, may wait for: tags and bios in its plug, which
+ * is not flushed when it sleeps in here, or requests that follow this one.
  */
 #include <linux/blk-cgroup.h>
 #include <linux/cgroup.h>
@@ -26,20 +29,40 @@
 
 #include "vinteg.h"
 
+/* Of the cached requests all are for one queue. */
+static bool vinteg_plug_holds_others(struct blk_plug *plug,
+				     struct request_queue *q,
+				     VINTEG_RQ_LIST *list)
+{
+	struct request *cached;
+
+	if (!plug)
+		return false;
+	if (!list_empty(&plug->cb_list))
+		return true;
+	if (list != &plug->mq_list && vinteg_rq_list_peek(&plug->mq_list))
+		return true;
+	cached = vinteg_plug_cached(plug);
+	return cached && cached->q != q;
+}
+
 /**
  * vinteg_submitter_enter() - prepare the submitter for the lower file system
  * @sub: what is put aside
- * @batch: several requests follow, their I/O is worth collecting
+ * @q: the disk's queue
+ * @list: NULL for one request; or those that follow, whose I/O is collected
  *
  * Context: queue_rq or queue_rqs of a queue that may block.
  * Return: true if requests may be tried until vinteg_submitter_leave().
  */
-bool vinteg_submitter_enter(struct vinteg_submitter *sub, bool batch)
+bool vinteg_submitter_enter(struct vinteg_submitter *sub,
+			    struct request_queue *q, VINTEG_RQ_LIST *list)
 {
 	const unsigned int not_with = PF_KTHREAD | PF_EXITING | PF_MEMALLOC |
 		PF_MEMALLOC_NOIO | PF_MEMALLOC_NOFS;
 
-	if (current->flags & not_with || current->journal_info)
+	if (current->flags & not_with || current->journal_info ||
+	    vinteg_plug_holds_others(current->plug, q, list))
 		return false;
 
 	sub->memflags = memalloc_noio_save();
@@ -48,8 +71,8 @@ bool vinteg_submitter_enter(struct vinteg_submitter *sub, bool batch)
 	/* The list of the one outside is just being emptied. */
 	sub->outer_plug = current->plug;
 	current->plug = NULL;
-	sub->batch = batch;
-	if (batch)
+	sub->batch = list;
+	if (sub->batch)
 		blk_start_plug(&sub->plug);
 	return true;
 }
@@ -118,6 +141,9 @@ bool vinteg_submitter_may_try(struct vinteg_cmd *cmd)
 	struct vinteg *dev = vinteg_of_request(rq);
 
 	if (!dev->backing->can_nowait || rq->cmd_flags & REQ_META)
+		return false;
+	/* A clone of request-based dm, which sends it on below RCU. */
+	if (rq->end_io)
 		return false;
 
 	switch (cmd->plan.call) {

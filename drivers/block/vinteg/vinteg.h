@@ -367,7 +367,8 @@ void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable);
 void vinteg_cmd_queue(struct vinteg_cmd *cmd);
 
 /* submitter.c */
-bool vinteg_submitter_enter(struct vinteg_submitter *sub, bool batch);
+bool vinteg_submitter_enter(struct vinteg_submitter *sub,
+			    struct request_queue *q, VINTEG_RQ_LIST *list);
 void vinteg_submitter_leave(struct vinteg_submitter *sub);
 bool vinteg_submitter_may_try(struct vinteg_cmd *cmd);
 
@@ -385,7 +386,7 @@ void vinteg_range_unlock(struct vinteg_range_lock *lock,
 
 static inline bool vinteg_range_idle(struct vinteg_range_lock *lock)
 {
-	return !READ_ONCE(lock->held.rb_root.rb_node);
+	return data_race(RB_EMPTY_ROOT(&lock->held.rb_root));
 }
 
 /* sync.c */
