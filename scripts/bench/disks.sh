@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2153 # what job.conf sets
 #
 # To be sourced in the guest: the disks below the host's file system, and that. All are
 # memory behind null_blk. An answer takes 10 us; what differs is the cache:
@@ -70,11 +71,11 @@ disk_down()
 	rmdir $NULLB/lower
 }
 
-# host_up DISK FS: a new disk, a new file system, a file written in full, nothing
-# cached. FS "blk" is none: then the file is the disk itself. Sets FILE.
+# host_up DISK FS N: a new disk, a new file system, a file of N times SIZE, written in
+# full, nothing cached. FS "blk" is none: then the file is the disk itself. Sets FILE.
 host_up()
 {
-	local disk=$1 fs=$2
+	local disk=$1 fs=$2 copies=$3 i
 
 	disk_up "$disk"
 	FILE=$LOWER
@@ -87,7 +88,10 @@ host_up()
 		esac
 		mount -t "$fs" "$LOWER" $HOST
 	fi
-	dd if=/run/noise of="$FILE" bs=1M oflag=direct conv=fsync,notrunc status=none
+	for ((i = 0; i < copies; i++)); do
+		dd if=/run/noise of="$FILE" bs=1M "seek=$((i * SIZE))" oflag=direct \
+			conv=fsync,notrunc status=none
+	done
 	if [ "$fs" != blk ]; then
 		umount $HOST
 		mount -t "$fs" "$LOWER" $HOST

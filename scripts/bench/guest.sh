@@ -7,6 +7,8 @@
 # cell, kind, target, repetition, and what measure.sh says.
 
 set -euo pipefail
+# A figure whose making failed is none.
+shopt -s inherit_errexit
 cd "$(dirname "$0")"
 # shellcheck source=/dev/null
 . ./job.conf
@@ -27,7 +29,12 @@ rotate()
 cell()
 {
 	local disk=$1 fs=$2 name=$3 kind=$4 sets=$5 repetition=$6 how=$7 all target result
+	local copies=1
 
+	# xfs wants 300 MB at least.
+	case $how in
+	"mounted xfs"*)	copies=3 ;;
+	esac
 	all=$(targets "$disk" "$kind" "$sets")
 	[ -n "$all" ] || return 0
 	# shellcheck disable=SC2086 # lists
@@ -37,7 +44,7 @@ cell()
 		case $target-$name in
 		empty-files* | empty-sqlite* | disk-files* | disk-sqlite* | disk-fua*) continue ;;
 		esac
-		host_up "$disk" "$fs"
+		host_up "$disk" "$fs" $copies
 		[ "$target" != disk ] || host_leave
 		target_up "$target"
 		# shellcheck disable=SC2086 # options
