@@ -24,7 +24,7 @@ SEED ?=
 export KERNEL KERNELS TESTS
 
 .PHONY: all modules install uninstall clean clean-cache headers
-.PHONY: check check-uml crashstates fuzz static mutants powercut bench demo vm uml help
+.PHONY: check check-uml crashstates fuzz static mutants powercut powercut-vm bench demo vm uml help
 
 all: modules
 
@@ -41,6 +41,8 @@ help:
 	@echo '  make check-uml   the tests in User-Mode Linux: less sure, but quick'
 	@echo '  make powercut    cut the power of disks that are written to, and judge what is'
 	@echo '                   left; CUTS=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
+	@echo '  make powercut-vm the same, but whole machines are killed, and booted again;'
+	@echo '                   ROUNDS=number SEED=number KERNELS="6.1 6.12 7.3"'
 	@echo '  make crashstates judge what a power cut could have left, by the thousand;'
 	@echo '                   STATES=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
 	@echo '  make fuzz        random sequences against a model; TIME=seconds, SEED=number'
@@ -104,6 +106,9 @@ mutants:
 
 powercut:
 	@KERNELS="$(or $(KERNELS),uml)" scripts/powercut/live.sh
+
+powercut-vm:
+	@scripts/powercut/whole.sh
 
 bench:
 	@KERNELS='$(KERNELS)' CELLS='$(CELLS)' QUICK='$(QUICK)' OUT='$(OUT)' scripts/bench/bench.sh

@@ -1,0 +1,237 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# whole.sh: kills a whole machine and the disks below it while it writes to them through
+# vinteg, boots it again, and judges what is left; over and over. KERNELS="6.1 6.12 7.3",
+# ROUNDS=number of kills of each, SEED=number of the first, SRC=folder for another driver.
+#
+# The machine has a disk for each policy, with a volatile cache that dies with nbdkit.
+
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/report.sh"
+
+KERNELS=${KERNELS:-$KERNELS_ALL}
+ROUNDS=${ROUNDS:-10}
+SEED=${SEED:-1}
+# A machine that doesn't get that far in so many seconds has had an accident.
+PATIENCE=900
+# In MiB: what xfs and btrfs ask for.
+DISK_SIZE=320
+# The first records in a ledger are of the first write to each place.
+LEDGER_BEGINS=1500
+# One kill in so many is followed by another, while the machine comes up again.
+AGAIN=4
+POLICIES=(none directsync writethrough writeback guest unsafe)
+HOSTS=("ext4 written" "xfs sparse" "btrfs written" "ext4 unwritten" "raw -" "xfs reflinked"
+	"ext4 sparse" "btrfs-nocow written" "xfs written")
+
+[ "$(id -u)" = 0 ] || die "this has to be run as root: it builds root filesystems"
+need nbdkit
+here=$TOP/scripts/powercut
+logs=${LOGS:-$CACHE/powercut-whole}
+rm -rf "$logs"
+mkdir -p "$logs"
+: >"$logs/cuts"
+: >"$logs/accidents"
+# In memory if there is room: the disks are then as fast as they can be.
+place=/dev/shm
+[ "$(df -m --output=avail $place | tail -n 1)" -ge 3072 ] || place=$CACHE
+work=$(mktemp -d "$place/whole.XXXXXX")
+disks=() vm=''
+# Of a plan that has no broken disks.
+part=1
+
+# shellcheck disable=SC2317 # called by the trap
+cleanup()
+{
+	[ -z "$vm" ] || kill "$vm" 2>/dev/null || true
+	[ ${#disks[@]} = 0 ] || kill -KILL "${disks[@]}" 2>/dev/null || true
+	wait 2>/dev/null
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# 4k: by default a forced write would take its neighbours along.
+power_on()
+{
+	local n
+
+	disks=()
+	for n in "${!POLICIES[@]}"; do
+		rm -f "$work/socket$n"
+		TMPDIR=$work nbdkit -f -U "$work/socket$n" --filter=cache file "$work/disk$n" \
+			cache=writeback cache-min-block-size=4k &
+		disks+=($!)
+	done
+	for n in "${!POLICIES[@]}"; do
+		until [ -S "$work/socket$n" ]; do
+			kill -0 "${disks[n]}" || die "nbdkit did not start"
+			nap 0.1
+		done
+	done
+}
+
+# boot WRITES: starts the machine; its ledgers arrive in files.
+boot()
+{
+	local n word options=()
+
+	for n in "${!POLICIES[@]}"; do
+		: >"$work/ledger$n"
+		options+=(--drive "cut$n,file=nbd:unix:$work/socket$n,format=raw")
+		for word in -chardev "file,id=cut$n,path=$work/ledger$n,append=on" \
+				-device "virtserialport,chardev=cut$n,name=cut$n"; do
+			options+=(--qemu "$word")
+		done
+	done
+	printf '#!/bin/sh\nexec ./whole-guest.sh %s\n' "$1" >"$work/job/run"
+	echo "$seed" >"$work/job/seed"
+	chmod +x "$work/job/run"
+	rm -f "$work/pid"
+	"$TOP/scripts/vm/run.sh" --kernel "$kernel" --job "$work/job" --out "$work/out" \
+		--timeout $PATIENCE --pidfile "$work/pid" \
+		--qemu -device --qemu virtio-serial-pci "${options[@]}" >"$work/log" 2>&1 &
+	vm=$!
+}
+
+power_cut()
+{
+	# The disks first: after this moment nothing more becomes durable.
+	kill -STOP "${disks[@]}"
+	nap 0.2
+	kill -KILL "$(<"$work/pid")"
+	kill -KILL "${disks[@]}"
+	wait "$vm" "${disks[@]}" 2>/dev/null || true
+	vm='' disks=()
+}
+
+is_alive()
+{
+	kill -0 "$vm" 2>/dev/null
+}
+
+writes_everywhere()
+{
+	local n
+
+	for n in "${!POLICIES[@]}"; do
+		[ "$(stat -c %s "$work/ledger$n")" -ge $LEDGER_BEGINS ] || return 1
+	done
+}
+
+accident()
+{
+	step "$kernel: the machine had an accident: $*"
+	tail -n 20 "$work/log" "$work/out/output" "$work/out/console" >&2 || true
+	cp -r "$work/out" "$logs/accident-$kernel-$seed"
+	echo "$kernel" >>"$logs/accidents"
+	kill "$vm" 2>/dev/null || true
+	kill -KILL "${disks[@]}"
+	wait 2>/dev/null
+	vm='' disks=()
+	return 1
+}
+
+# take_over: what the machine has said of the last cut. Lossy disks are kept.
+take_over()
+{
+	local word n rig policy verdict
+
+	sed -n "s/\r*$//; s/^@cut /$kernel /p" "$work/out/output" >"$work/said"
+	cat "$work/said" >>"$logs/cuts"
+	while read -r _ word policy _ _ _ _ verdict _; do
+		case $policy-$verdict in
+		unsafe-* | *-kept)	continue ;;
+		esac
+		step "$kernel: round $word: $policy: $verdict"
+		for n in "${!POLICIES[@]}"; do
+			[ "${POLICIES[n]}" != "$policy" ] || rig=$n
+		done
+		tar -cS -C "$work" "job/kept$rig" "before$rig" out |
+			zstd -q >"$logs/$kernel-$word-$policy.tar.zst"
+	done <"$work/said"
+}
+
+new_disks()
+{
+	local n
+
+	rm -f "$work/job/places" "$work/job"/kept*
+	for n in "${!POLICIES[@]}"; do
+		rm -f "$work/disk$n"
+		truncate -s ${DISK_SIZE}M "$work/disk$n"
+		echo "${POLICIES[n]} ${HOSTS[(n + shift) % ${#HOSTS[@]}]}" >>"$work/job/places"
+	done
+}
+
+# round: boots, which judges the last round's cut; lets it write; cuts.
+round()
+{
+	local n
+
+	if [ -e "$work/job/kept0" ] && [ $((RANDOM % AGAIN)) = 0 ]; then
+		power_on
+		boot no
+		until [ -s "$work/pid" ] || ! is_alive; do
+			nap 0.2
+		done
+		sleep $((RANDOM % 20 + 5)).$((RANDOM % 10))
+		power_cut
+	fi
+	power_on
+	boot yes
+	until writes_everywhere; do
+		is_alive || accident "it does not begin to write" || return
+		nap 0.2
+	done
+	nap $((RANDOM % 4)).$((RANDOM % 10))
+	power_cut
+	take_over
+	for n in "${!POLICIES[@]}"; do
+		mv "$work/ledger$n" "$work/job/kept$n"
+		cp --sparse=always "$work/disk$n" "$work/before$n"
+	done
+}
+
+# The last cut is judged by a machine that comes to its end, and tells how it was.
+last_round()
+{
+	local status=0
+
+	power_on
+	boot no
+	wait "$vm" || status=$?
+	vm=''
+	[ $status = 0 ] || accident "at the end" || return
+	kill -KILL "${disks[@]}"
+	wait "${disks[@]}" 2>/dev/null || true
+	disks=()
+	take_over
+}
+
+with_kernel()
+{
+	local kernel=$1 shift=$2 n
+
+	mkdir -p "$work/job"
+	build "$kernel" "$work/job"
+	new_disks
+	for ((n = 1; n <= ROUNDS; n++)); do
+		round || return
+		seed=$((seed + 1))
+		step "$kernel: $n of $ROUNDS machines killed, $(wc -l <"$logs/cuts") disks judged"
+	done
+	last_round || return
+}
+
+compile "$work/job"
+cp "$here/rig.sh" "$here/whole-guest.sh" "$work/job/"
+seed=$SEED shift=0
+RANDOM=$((SEED % 32768))
+for kernel in $KERNELS; do
+	with_kernel "$kernel" $shift || true
+	# The next kernel's policies are tried on other file systems.
+	shift=$((shift + 1)) seed=$((seed + 1))
+done
+report "$logs/cuts" "$(wc -l <"$logs/accidents")"
