@@ -146,6 +146,7 @@ spawn()
 if [ -z "$TESTS" ]; then
 	spawn part static "$TOP/scripts/kernel/static.sh" --sources
 	spawn part uml "$TOP/scripts/uml/check.sh"
+	spawn part crashstates env KERNELS=uml "$TOP/scripts/powercut/crashstates.sh" --ktap
 	spawn part powercut env KERNELS=uml CUTS=33 LOGS="$logs/powercut" \
 		"$TOP/scripts/powercut/live.sh" --check
 fi

@@ -196,7 +196,7 @@ for host in $HOSTS; do
 done
 runs=$(cat "$work"/*.plan | grep -vc '^control')
 # Many come out alike, or have nothing at risk.
-wanted=$((STATES * 4 / runs / $(wc -w <<<"$KERNELS")))
+wanted=$((STATES * 6 / runs / $(wc -w <<<"$KERNELS")))
 for kernel in $KERNELS; do
 	module "$kernel"
 	for host in $HOSTS; do
