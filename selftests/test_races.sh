@@ -1,15 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Bind, reset, open, rescan, hot_add and hot_remove against each other, and udev, which
-# opens whatever it is told of.
+# Bind, reset, open, rescan, hot_add, hot_remove, every attribute and every kind of request
+# against each other, and udev, which opens whatever it is told of. RACE_SECONDS=N makes it
+# last longer.
 
 . "$(dirname "$0")/lib.sh"
+
+# The block layer's word about a disk that became read-only while it was written to.
+WARNINGS+='|Trying to write to read-only block-device'
 
 # catches: a deadlock, a crash, an error that has nothing to do with the others.
 all_at_once()
 {
-	racer 5 "$FS/a.img" "$FS/b.img"
+	racer "${RACE_SECONDS:-5}" "$FS/a.img" "$FS/b.img"
 }
 
 # catches: a device left claimed, half bound or half removed.
@@ -22,6 +26,10 @@ usable_afterwards()
 		[ -e /sys/block/$disk ] || cat "$CONTROL/hot_add"
 		settle
 		set_attr reset 1 $disk
+		# These belong to the block layer.
+		blockdev --setrw /dev/$disk
+		set_attr queue/write_cache "write back" $disk
+		set_attr queue/scheduler none $disk
 	done
 	bind "$FS/a.img"
 	bind "$FS/b.img" vinteg1
@@ -89,7 +97,7 @@ unload_while_looked_at()
 	done
 }
 
-start mkfs.ext4
+start mkfs.ext4 blockdev
 FS=$SCRATCH/fs
 mkdir "$FS"
 must make_disk vtlower 64
