@@ -386,6 +386,7 @@ void vinteg_range_unlock(struct vinteg_range_lock *lock,
 
 static inline bool vinteg_range_idle(struct vinteg_range_lock *lock)
 {
+	/* A guess is enough, nothing but speed depends on it. */
 	return data_race(RB_EMPTY_ROOT(&lock->held.rb_root));
 }
 
