@@ -12,11 +12,11 @@ GOALS='
 direct randread.qd1 1.20
 direct randread.qd32 1.35
 direct randwrite.qd1 1.25
-direct randwrite.qd32 1.00
+direct randwrite.qd32 0.90
 direct fua.qd1 1.80
-direct fua.qd32 1.00
+direct fua.qd32 0.90
 buffered randread.qd32 1.15
-buffered randwrite.qd32 1.00
+buffered randwrite.qd32 0.95
 buffered fua.qd1 1.00
 '
 
