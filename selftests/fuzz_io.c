@@ -82,8 +82,6 @@ static int draw_flags(bool write)
 	if (write && chance(30))
 		flags |= RWF_DSYNC;
 	if (chance(10))
-		flags |= RWF_NOWAIT;
-	if (chance(10))
 		flags |= RWF_HIPRI;
 	return flags;
 }
@@ -92,8 +90,8 @@ static const char *flag_names(int flags)
 {
 	static char names[32];
 
-	sprintf(names, "%s%s%s", flags & RWF_DSYNC ? " dsync" : "",
-		flags & RWF_NOWAIT ? " nowait" : "", flags & RWF_HIPRI ? " polled" : "");
+	sprintf(names, "%s%s", flags & RWF_DSYNC ? " dsync" : "",
+		flags & RWF_HIPRI ? " polled" : "");
 	return names;
 }
 
@@ -116,7 +114,8 @@ static ssize_t transfer(const struct request *request, bool write, int flags)
 	struct device *dev = request->dev;
 	/* Now and then memory that isn't aligned. */
 	bool crooked = chance(5);
-	struct iovec iov = { fuzz.buffer + (crooked ? 4 : draw(8) * SECTOR), request->len };
+	struct iovec iov = { fuzz.buffer + (crooked ? 4 : draw(8) * SECTOR /
+				dev->block_size * dev->block_size), request->len };
 	struct outcome outcome = { 0 };
 	size_t want = request->len;
 	ssize_t n;
@@ -141,8 +140,6 @@ static ssize_t transfer(const struct request *request, bool write, int flags)
 		may_fail(&outcome, !is_aligned(request, want) || crooked, EINVAL);
 		may_fail(&outcome, is_cut_off(request, want), EIO);
 	}
-	if (n < 0 && errno == EAGAIN && flags & RWF_NOWAIT)
-		return -1;
 	if (!expect(&outcome, n < 0 ? errno : 0)) {
 		if (write && dev->file && want)
 			model_accept(dev->file, request->at, want, iov.iov_base);
