@@ -149,6 +149,7 @@ if [ -z "$TESTS" ]; then
 	spawn part crashstates env KERNELS=uml "$TOP/scripts/powercut/crashstates.sh" --ktap
 	spawn part powercut env KERNELS=uml CUTS=33 LOGS="$logs/powercut" \
 		"$TOP/scripts/powercut/live.sh" --check
+	spawn part mutants "$TOP/scripts/mutants/run.sh" --quick --ktap
 fi
 for kernel in $KERNELS; do
 	spawn with_kernel "$kernel"
