@@ -253,6 +253,12 @@ static inline bool vinteg_kiocb_start_write_trylock(struct kiocb *iocb)
 	return true;
 }
 
+/*
+ * "iomap: simplify direct io validity check": before, each segment of memory
+ * had to be a number of whole blocks.
+ */
+#define VINTEG_DIO_WHOLE_BLOCKS	(KERNEL_VERSION(6, 18, 0) > LINUX_VERSION_CODE)
+
 /* "iomap: support write completions from interrupt context" */
 #define VINTEG_IOMAP_LATE_COMPLETION \
 	(KERNEL_VERSION(7, 0, 0) > LINUX_VERSION_CODE)
