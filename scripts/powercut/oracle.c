@@ -57,6 +57,7 @@ struct oracle {
 	bool forced;		/* every write that is issued now is durable */
 
 	__u64 failed;		/* when a flush failed, 0: none or forgiven */
+	__u64 cleared;		/* when it was forgiven, of flushes from before too */
 	char objection[128];
 	struct oracle_counts counts;
 };
@@ -212,7 +213,7 @@ static void issue(struct oracle *o, const struct ledger_record *r)
 static bool flushed(struct oracle *o, struct op *op, __u64 seq)
 {
 	if (op->error) {
-		if (!o->failed)
+		if (!o->failed && op->issued > o->cleared)
 			o->failed = op->done;
 		return true;
 	}
@@ -377,9 +378,11 @@ bool oracle_feed(struct oracle *o, const struct ledger_record *r)
 	case LEDGER_CLEAR:
 		/* What was lost is lost: no later flush brings it back. */
 		o->failed = 0;
+		o->cleared = NEVER;
 		o->waiting.count = 0;
 		return true;
 	case LEDGER_CLEAR_DONE:
+		o->cleared = r->time;
 		o->waiting.count = 0;
 		return true;
 	case LEDGER_END:
