@@ -141,7 +141,10 @@ target()
 # bind POLICY
 bind()
 {
-	echo "$1" >"/sys/block/$VINTEG/cache_policy" && target >"/sys/block/$VINTEG/backing_file"
+	echo "$1" >"/sys/block/$VINTEG/cache_policy" &&
+		target >"/sys/block/$VINTEG/backing_file" || return
+	# The last load may have left an error that nobody has asked for yet.
+	sync "/dev/$VINTEG" 2>/dev/null || true
 }
 
 is_unbound()
