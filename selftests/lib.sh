@@ -214,10 +214,10 @@ without_udev()
 	at_exit start_udev
 	# It is told to, but on a slow machine a worker, or one started just before, lives on.
 	for _ in {1..50}; do
-		pgrep 'udevd|udev-worker' >/dev/null || break
+		pgrep 'udev[d-]' >/dev/null || break
 		sleep 0.1
 	done
-	pkill -KILL 'udevd|udev-worker' || true
+	pkill -KILL 'udev[d-]' || true
 	settle()
 	{
 		:

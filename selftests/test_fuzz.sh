@@ -7,6 +7,9 @@
 
 . "$(dirname "$0")/lib.sh"
 
+# Data may look like a table of partitions to the block layer.
+WARNINGS+='|beyond EOD'
+
 SECONDS_EACH=$(((${FUZZ_SECONDS:-30} + 2) / 3))
 
 # make_place NAME DISK OPTIONS: an empty file system.
