@@ -26,6 +26,7 @@ make_place()
 make_large_disk()
 {
 	truncate -s 64M "$SCRATCH/large.img"
+	modprobe -q loop || true	# it may be built in
 	LARGE=$(losetup -f --show -b 4096 "$SCRATCH/large.img") && at_exit losetup -d "$LARGE"
 }
 

@@ -232,7 +232,7 @@ start_load()
 {
 	fio --thread --name=load --filename=$DEV --rw=randrw --bs=4k --size=4M \
 		--ioengine=libaio --iodepth=16 --direct=1 --fsync=20 --verify=crc32c \
-		--verify_backlog=64 --time_based --runtime=8 >"$SCRATCH/fio" 2>&1 &
+		--verify_backlog=64 --time_based --runtime=300 >"$SCRATCH/fio" 2>&1 &
 	load=$!
 	wait_for 20 is_open "$load"
 }
@@ -263,7 +263,10 @@ refused_under_load()
 		done
 	done
 	[ $rounds -gt 0 ]
-	wait "$load" || fails sed -n '/err=/p' "$SCRATCH/fio"
+	# Not a moment earlier: on a slow machine, a round takes its time.
+	kill -TERM "$load"
+	wait "$load" || true
+	grep 'err= 0' "$SCRATCH/fio"
 	reset
 }
 
