@@ -76,10 +76,6 @@ static void vinteg_probe_direct_io(struct vinteg_backing *backing)
 	/* Blocks larger than a page can't be offered to all kernels. */
 	if (backing->dio_align > PAGE_SIZE)
 		backing->dio_align = 0;
-	/* Memory that begins in the middle of a block ends in one, too. */
-	if (VINTEG_DIO_WHOLE_BLOCKS)
-		backing->dio_mem_align = max(backing->dio_mem_align,
-					     backing->dio_align);
 }
 
 static void vinteg_probe_sync(struct vinteg_backing *backing)

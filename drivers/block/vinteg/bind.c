@@ -25,6 +25,11 @@ static int vinteg_apply_limits(struct vinteg *dev,
 		lim.dma_alignment = max(lim.dma_alignment,
 					backing->dio_mem_align ?
 					backing->dio_mem_align - 1 : 0);
+		/* What begins in the middle of a block ends in one, too. */
+		if (VINTEG_DIO_WHOLE_BLOCKS && backing->dio_align)
+			lim.dma_alignment = max(lim.dma_alignment,
+						min(backing->dio_align,
+						    block_size) - 1);
 		lim.stable_writes = backing->stable_writes;
 	}
 	if (backing && !backing->read_only) {
@@ -174,6 +179,8 @@ static int vinteg_bind_checked(struct vinteg *dev,
 		}
 	}
 	backing->wb_since = filemap_sample_wb_err(backing->mapping);
+	backing->split_blocks = VINTEG_DIO_WHOLE_BLOCKS &&
+		block_size < backing->dio_align;
 
 	err = vinteg_start_workers(dev);
 	if (err)

@@ -272,7 +272,7 @@ static bool vinteg_start_request(struct request *rq)
 		 * I/O, bind has seen to it that there is no such request.
 		 */
 		if (cmd->plan.direct &&
-		    (!dev->backing->dio_align ||
+		    (!dev->backing->dio_align || dev->backing->split_blocks ||
 		     !IS_ALIGNED(vinteg_request_pos(rq) | blk_rq_bytes(rq),
 				 dev->backing->dio_align)))
 			cmd->plan.direct = false;
