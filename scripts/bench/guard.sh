@@ -15,7 +15,7 @@ direct randwrite.qd1 1.25
 direct randwrite.qd32 0.90
 direct fua.qd1 1.80
 direct fua.qd32 0.90
-buffered randread.qd32 1.15
+buffered randread.qd32 1.05
 buffered randwrite.qd32 0.95
 buffered fua.qd1 1.00
 '
