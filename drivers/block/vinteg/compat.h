@@ -58,6 +58,13 @@ struct vinteg_limits {
 #define vinteg_plug_cached(plug)	rq_list_peek(&(plug)->cached_rqs)
 #endif
 
+/* "block: add blk_time_get_ns() and blk_time_get() helpers" and what follows */
+#if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
+static inline void blk_plug_invalidate_ts(void)
+{
+}
+#endif
+
 /*
  * blk_mq_start_request() does this in newer kernels; in 6.1 queue_rqs has to,
  * as that of virtio_blk there.

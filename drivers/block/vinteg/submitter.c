@@ -68,7 +68,11 @@ bool vinteg_submitter_enter(struct vinteg_submitter *sub,
 	sub->memflags = memalloc_noio_save();
 	sub->bio_list = current->bio_list;
 	current->bio_list = NULL;
-	/* The list of the one outside is just being emptied. */
+	/*
+	 * The list of the one outside is just being emptied.  Its timestamp
+	 * is not for later, and the scheduler looks for it in current->plug.
+	 */
+	blk_plug_invalidate_ts();
 	sub->outer_plug = current->plug;
 	current->plug = NULL;
 	sub->batch = list;
