@@ -81,10 +81,19 @@ refuses_what_was_asked_for()
 	[ "$(policy)" = "$1" ]
 }
 
+# forget FILE: its part of the page cache. btrfs falls back too where it finds a page that it
+# can't get rid of, such as one that waits in a CPU's list of new ones.
+forget()
+{
+	sync "$1"
+	dd if="$1" iflag=nocache count=0 status=none
+}
+
 # fallbacks FILE NUMBER: of eight direct writes; what comes back is right all the same.
 # catches: fallbacks that aren't counted, or counted where there are none.
 fallbacks()
 {
+	forget "$1"
 	bind_anew "$1" none
 	blkio write $DEV 0 4k count=8 seed=5
 	echo "fallbacks: $(stat_of direct_fallbacks), expected $2"
