@@ -179,8 +179,6 @@ static int vinteg_bind_checked(struct vinteg *dev,
 		}
 	}
 	backing->wb_since = filemap_sample_wb_err(backing->mapping);
-	backing->split_blocks = VINTEG_DIO_WHOLE_BLOCKS &&
-		block_size < backing->dio_align;
 
 	err = vinteg_start_workers(dev);
 	if (err)

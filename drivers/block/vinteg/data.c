@@ -14,9 +14,12 @@
 #include "trace.h"
 #include "vinteg.h"
 
-static int vinteg_data_iter(struct vinteg *dev, struct vinteg_cmd *cmd,
-			    struct iov_iter *iter, unsigned int dir, gfp_t gfp)
+/* After vinteg_data_iocb(). */
+static int vinteg_data_iter(struct vinteg_cmd *cmd, struct iov_iter *iter)
 {
+	gfp_t gfp = cmd->iocb.ki_flags & IOCB_NOWAIT ? GFP_NOWAIT : GFP_NOIO;
+	unsigned int dir = cmd->plan.call == VINTEG_CALL_WRITE ?
+		ITER_SOURCE : ITER_DEST;
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	unsigned int nr = vinteg_rq_nr_bvec(rq);
 	struct req_iterator rq_iter;
@@ -35,7 +38,7 @@ static int vinteg_data_iter(struct vinteg *dev, struct vinteg_cmd *cmd,
 		/* Each bvec is at least one segment, so this can't happen. */
 		if (WARN_ON_ONCE(nr > VINTEG_MAX_SEGMENTS))
 			return -EIO;
-		cmd->bvec = mempool_alloc(&dev->bvecs, gfp);
+		cmd->bvec = mempool_alloc(&vinteg_of_request(rq)->bvecs, gfp);
 		if (!cmd->bvec)
 			return -EAGAIN;
 		rq_for_each_bvec(tmp, rq, rq_iter)
@@ -193,14 +196,14 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 	return ret;
 }
 
-static void vinteg_data_iocb(struct vinteg_cmd *cmd, loff_t pos)
+static void vinteg_data_iocb(struct vinteg_cmd *cmd)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct vinteg_backing *backing = vinteg_of_request(rq)->backing;
 
 	cmd->iocb = (struct kiocb) {
 		.ki_filp	= backing->io,
-		.ki_pos		= pos,
+		.ki_pos		= vinteg_request_pos(rq) + cmd->done,
 		.ki_ioprio	= req_get_ioprio(rq),
 	};
 	if (cmd->plan.direct) {
@@ -212,40 +215,37 @@ static void vinteg_data_iocb(struct vinteg_cmd *cmd, loff_t pos)
 	}
 }
 
-static void vinteg_data_issued(struct vinteg_cmd *cmd, loff_t pos, size_t len)
+static void vinteg_data_issued(struct vinteg_cmd *cmd)
 {
-	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
 
 	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->done && !cmd->redo)
 		vinteg_count(dev, cmd->plan.direct ?
 			     VINTEG_STAT_DIRECT_WRITES :
 			     VINTEG_STAT_BUFFERED_WRITES);
-	trace_vinteg_issue(blk_mq_rq_from_pdu(cmd), cmd->plan.call, pos, len,
-			   cmd->plan.direct, cmd->plan.durable,
-			   cmd->iocb.ki_flags & IOCB_DSYNC);
+	trace_vinteg_issue(rq, cmd->plan.call, cmd->iocb.ki_pos,
+			   blk_rq_bytes(rq) - cmd->done, cmd->plan.direct,
+			   cmd->plan.durable, cmd->iocb.ki_flags & IOCB_DSYNC);
 }
 
 static void vinteg_data_rw(struct vinteg_cmd *cmd)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
-	struct vinteg *dev = vinteg_of_request(rq);
-	bool write = cmd->plan.call == VINTEG_CALL_WRITE;
-	loff_t pos = vinteg_request_pos(rq) + cmd->done;
 	struct cgroup_subsys_state *css;
 	struct iov_iter iter;
 	ssize_t ret;
 
-	vinteg_data_iocb(cmd, pos);
+	vinteg_data_iocb(cmd);
 	if (!cmd->tried || cmd->done || cmd->redo)
-		vinteg_data_issued(cmd, pos, blk_rq_bytes(rq) - cmd->done);
+		vinteg_data_issued(cmd);
 	cmd->tried = false;
 
 	/* Waits while the file system is frozen, so before memory is taken. */
-	if (write)
+	if (cmd->plan.call == VINTEG_CALL_WRITE)
 		vinteg_start_write(&cmd->iocb);
 	refcount_set(&cmd->refs, 2);
-	ret = vinteg_data_iter(dev, cmd, &iter,
-			       write ? ITER_SOURCE : ITER_DEST, GFP_NOIO);
+	ret = vinteg_data_iter(cmd, &iter);
 	if (ret)
 		goto out;
 
@@ -320,6 +320,15 @@ static void vinteg_data_fallocate(struct vinteg_cmd *cmd)
 	vinteg_cmd_data_done(cmd, ret, false);
 }
 
+/* The file was truncated: neither zeroes nor growth are an answer. */
+static bool vinteg_data_is_cut_off(struct vinteg_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	loff_t end = vinteg_request_pos(rq) + blk_rq_bytes(rq);
+
+	return end > vinteg_backing_size(vinteg_of_request(rq)->backing);
+}
+
 /**
  * vinteg_data_try() - move the data of a command without waiting
  * @cmd: a new command that reads or writes; holds its range if it needs one
@@ -330,31 +339,27 @@ static void vinteg_data_fallocate(struct vinteg_cmd *cmd)
  */
 bool vinteg_data_try(struct vinteg_cmd *cmd)
 {
-	struct request *rq = blk_mq_rq_from_pdu(cmd);
-	struct vinteg *dev = vinteg_of_request(rq);
-	bool write = cmd->plan.call == VINTEG_CALL_WRITE;
-	loff_t pos = vinteg_request_pos(rq);
 	struct iov_iter iter;
 	ssize_t ret;
 
-	/* Truncated; a worker has the answer. */
-	if (pos + blk_rq_bytes(rq) > vinteg_backing_size(dev->backing))
+	/* A worker has the answer. */
+	if (vinteg_data_is_cut_off(cmd))
 		return false;
 
-	vinteg_data_iocb(cmd, pos);
+	vinteg_data_iocb(cmd);
 	cmd->iocb.ki_flags |= IOCB_NOWAIT;
 	/* What is not in the page cache is read by a worker. */
 	if (!cmd->plan.direct)
 		cmd->iocb.ki_flags |= IOCB_NOIO;
-	if (write && !vinteg_start_write(&cmd->iocb))
+	if (cmd->plan.call == VINTEG_CALL_WRITE &&
+	    !vinteg_start_write(&cmd->iocb))
 		return false;
 	refcount_set(&cmd->refs, 2);
-	ret = vinteg_data_iter(dev, cmd, &iter,
-			       write ? ITER_SOURCE : ITER_DEST, GFP_NOWAIT);
+	ret = vinteg_data_iter(cmd, &iter);
 	if (ret)
 		goto out_release;
 
-	vinteg_data_issued(cmd, pos, blk_rq_bytes(rq));
+	vinteg_data_issued(cmd);
 	cmd->tried = true;
 	ret = vinteg_io_issue(cmd, &iter);
 	if (vinteg_only_nowait(cmd, ret))
@@ -404,12 +409,7 @@ void vinteg_data_invalidate(struct vinteg_cmd *cmd)
  */
 void vinteg_data_start(struct vinteg_cmd *cmd)
 {
-	struct request *rq = blk_mq_rq_from_pdu(cmd);
-	struct vinteg *dev = vinteg_of_request(rq);
-	loff_t end = vinteg_request_pos(rq) + blk_rq_bytes(rq);
-
-	/* The file was truncated: neither zeroes nor growth are an answer. */
-	if (end > vinteg_backing_size(dev->backing)) {
+	if (vinteg_data_is_cut_off(cmd)) {
 		vinteg_cmd_data_done(cmd, -EIO, false);
 		return;
 	}

@@ -185,6 +185,23 @@ static void vinteg_count_request(struct vinteg *dev, struct request *rq,
 		vinteg_count(dev, VINTEG_STAT_DSYNC_WRITES);
 }
 
+/*
+ * What the file can't do directly for its alignment goes through the page
+ * cache.  Under a policy that needs direct I/O, bind has seen to it that there
+ * is no such request.
+ */
+static bool vinteg_fits_direct(struct vinteg *dev, struct request *rq)
+{
+	unsigned int align = dev->backing->dio_align;
+
+	if (!align || !IS_ALIGNED(vinteg_request_pos(rq) | blk_rq_bytes(rq),
+				  align))
+		return false;
+	/* With smaller blocks of its own, the device promises less of memory. */
+	return !VINTEG_DIO_WHOLE_BLOCKS ||
+		queue_logical_block_size(rq->q) >= align;
+}
+
 static void vinteg_plan_range(struct vinteg *dev, struct request *rq,
 			      struct vinteg_cmd *cmd)
 {
@@ -266,15 +283,7 @@ static bool vinteg_start_request(struct request *rq)
 	case VINTEG_CALL_WRITE:
 	case VINTEG_CALL_DISCARD:
 	case VINTEG_CALL_ZERO:
-		/*
-		 * What the file can't do directly for its alignment goes
-		 * through the page cache.  Under a policy that needs direct
-		 * I/O, bind has seen to it that there is no such request.
-		 */
-		if (cmd->plan.direct &&
-		    (!dev->backing->dio_align || dev->backing->split_blocks ||
-		     !IS_ALIGNED(vinteg_request_pos(rq) | blk_rq_bytes(rq),
-				 dev->backing->dio_align)))
+		if (cmd->plan.direct && !vinteg_fits_direct(dev, rq))
 			cmd->plan.direct = false;
 		/* Nothing to keep apart if all goes through the page cache. */
 		cmd->range_wanted = policy->path != VINTEG_PATH_CACHED;

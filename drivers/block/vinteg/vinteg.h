@@ -114,8 +114,6 @@ struct vinteg_syncer {
  * @dev: device that the file is, or is being, bound to
  * @size: bytes, as of bind or the last rescan
  * @dio_align: alignment in bytes that direct I/O needs, 0 if there is none
- * @split_blocks: memory of a request need not be aligned well enough for direct
- *	I/O, because the device's blocks are smaller than @dio_align
  * @dio_mem_align: alignment in bytes that direct I/O needs of memory
  * @block_size: bytes; writing less makes the file system read and modify
  * @folio_size: bytes; the largest folio of the file's page cache
@@ -142,7 +140,6 @@ struct vinteg_backing {
 	unsigned int dio_mem_align;
 	unsigned int block_size;
 	size_t folio_size;
-	bool split_blocks;
 	bool stable_writes;
 	bool can_discard;
 	bool native_dsync;
