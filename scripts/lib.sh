@@ -110,6 +110,8 @@ with_lock()
 	shift
 
 	mkdir -p "$CACHE/lock"
+	# Its descriptor, or it would take the number that is free during the command.
+	nap 0
 	exec {fd}>"$CACHE/lock/$name"
 	if ! flock -n "$fd"; then
 		step "waiting for another process that prepares $name"

@@ -54,8 +54,7 @@ root=$("$TOP/scripts/kernel/root.sh" "$suite")
 newest=$("$TOP/scripts/kernel/root.sh" trixie)
 kublk=$(dirname "$newest")/kublk-$(declare -f build_kublk | sha256sum | cut -c 1-12)
 qemu=$(dirname "$root")/qemu-nbd-$(declare -f fetch_qemu | sha256sum | cut -c 1-12)
-# In processes of their own: what one of them leaves open is of no use to the other.
-(with_lock kublk build_kublk)
-(with_lock "qemu-nbd-$suite" fetch_qemu)
+with_lock kublk build_kublk
+with_lock "qemu-nbd-$suite" fetch_qemu
 echo "$kublk"
 echo "$qemu"
