@@ -50,10 +50,10 @@ awk -f "$here/medians.awk" "$OUT/results.tsv" >"$OUT/medians.tsv"
 {
 	echo "vinteg: measured $(date -u +%F) on kernels $KERNELS${QUICK:+, quickly}"
 	cat "$OUT/remarks"
-	awk -f "$here/report.awk" "$OUT/medians.tsv"
+	awk -f "$here/percentile.awk" -f "$here/report.awk" "$OUT/medians.tsv"
 	echo
 	echo "Goals:"
-	awk -f "$here/criteria.awk" "$OUT/medians.tsv"
+	awk -f "$here/percentile.awk" -f "$here/criteria.awk" "$OUT/medians.tsv"
 } >"$OUT/report.txt"
 "$here/page.sh" "$OUT"
 cat "$OUT/report.txt"

@@ -1,19 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Reads what medians.awk prints; says for each goal whether it was reached, and where not.
+# To be read after percentile.awk. Reads what medians.awk prints; says for each goal whether it was reached, and where not.
 
 BEGIN { FS = "\t" }
-
-function percentile(list, wanted,    i, n, part, pair)
-{
-	n = split(list, part, ",")
-	for (i = 1; i <= n; i++) {
-		split(part[i], pair, "=")
-		if (pair[1] == wanted)
-			return pair[2]
-	}
-	return 0
-}
 
 {
 	side = $7
@@ -55,6 +44,12 @@ function both(row, a, b)
 	return rate[row, a] > 0 && rate[row, b] > 0
 }
 
+# to ROW SIDE: how many times as fast as that side vinteg is; 0 if one is not known.
+function to(row, side)
+{
+	return both(row, "vinteg", side) ? rate[row, "vinteg"] / rate[row, side] : 0
+}
+
 # mean WHAT: of all kernels and file systems, one for each.
 function means(what, limit,    i, place, sum, count, x, p, list, places)
 {
@@ -63,14 +58,12 @@ function means(what, limit,    i, place, sum, count, x, p, list, places)
 		if (p[2] != "virtual" || p[3] != "plp" || p[4] == "blk")
 			continue
 		if (what == "loop") {
-			if (!both(rows[i], "vinteg", "loop"))
-				continue
-			x = rate[rows[i], "vinteg"] / rate[rows[i], "loop"]
+			x = to(rows[i], "loop")
 		} else {
-			if (p[5] != "direct" || !floor(rows[i]))
-				continue
-			x = floor(rows[i])
+			x = p[5] == "direct" ? floor(rows[i]) : 0
 		}
+		if (!x)
+			continue
 		place = p[1] " " p[4]
 		if (!(place in count))
 			list[++places] = place
@@ -91,12 +84,13 @@ function floor(row)
 }
 
 # check GOAL LIMIT: over all rows that it is about.
-function check(goal, limit,    i, row, p, x, alone)
+function check(goal, limit,    i, row, p, x, raw, alone)
 {
 	for (i = 1; i <= n; i++) {
 		row = rows[i]
 		split(row, p, "\t")
-		x = both(row, "vinteg", "loop") ? rate[row, "vinteg"] / rate[row, "loop"] : 0
+		x = to(row, "loop")
+		raw = to(row, "raw")
 		if (goal == "real") {
 			if (p[2] == "real" && x)
 				claim(row, x, x >= limit)
@@ -110,15 +104,10 @@ function check(goal, limit,    i, row, p, x, alone)
 			claim(row, floor(row), floor(row) <= limit)
 		if (goal == "fua" && p[3] == "plp" && p[4] != "blk" && p[5] p[6] == "directfua.qd1" && x)
 			claim(row, x, x >= limit)
-		if (goal == "slow" && p[3] == "slow" && p[5] == "direct" && both(row, "vinteg", "raw")) {
-			x = rate[row, "vinteg"] / rate[row, "raw"]
-			claim(row, x, x >= limit)
-		}
-		if (goal == "time" && p[4] == "xfs" && p[5] == "direct" && p[6] ~ /^randwrite/ &&
-				both(row, "vinteg", "raw")) {
-			x = rate[row, "vinteg"] / rate[row, "raw"]
-			claim(row, x, x >= limit)
-		}
+		if (goal == "slow" && p[3] == "slow" && p[5] == "direct" && raw)
+			claim(row, raw, raw >= limit)
+		if (goal == "time" && p[4] == "xfs" && p[5] == "direct" && p[6] ~ /^randwrite/ && raw)
+			claim(row, raw, raw >= limit)
 		if (p[3] == "slow" && p[5] p[6] == "directfua.qd32" && x) {
 			if (goal == "group")
 				claim(row, flushes[row, "vinteg"], flushes[row, "vinteg"] <= limit)

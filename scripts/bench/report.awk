@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Reads what medians.awk prints; prints tables for people: one for each kernel, clock and
+# To be read after percentile.awk. Reads what medians.awk prints; prints tables for people: one for each kernel, clock and
 # place, and one of the peers, where they were measured.
 
 BEGIN { FS = "\t" }
@@ -32,17 +32,6 @@ BEGIN { FS = "\t" }
 	repetitions[place] = $10
 	ops[place, cell, side] = $13 == "-" ? "-" : sprintf("%.2f", $13 + $14 + $15)
 	p99[place, cell, side] = percentile($12, 99)
-}
-
-function percentile(list, wanted,    i, n, part, pair)
-{
-	n = split(list, part, ",")
-	for (i = 1; i <= n; i++) {
-		split(part[i], pair, "=")
-		if (pair[1] == wanted)
-			return pair[2]
-	}
-	return "-"
 }
 
 function kilo(place, cell, side)

@@ -82,5 +82,5 @@ rc=0
 [ $rc = 0 ] || grep -v '^result' "$out/output" >&2 || true
 sed -n "s/^result\t/$kernel\t$clock\t/p" "$out/output" >"$out/results.tsv"
 awk -f "$here/medians.awk" "$out/results.tsv" >"$out/medians.tsv"
-awk -f "$here/report.awk" "$out/medians.tsv" | tee "$out/table"
+awk -f "$here/percentile.awk" -f "$here/report.awk" "$out/medians.tsv" | tee "$out/table"
 exit $rc
