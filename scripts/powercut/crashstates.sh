@@ -14,6 +14,7 @@
 # one that ignores FUA. Exit status 0 only if they did, and nothing else.
 
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/report.sh"
 
 form=${1:-}
 case $form in
@@ -27,7 +28,6 @@ STATES=${STATES:-${defaults[0]}}
 OPS=${OPS:-${defaults[1]}}
 HOSTS=${HOSTS:-${defaults[2]}}
 SEED=${SEED:-$RANDOM}
-SRC=${SRC:-$TOP}
 TIMEOUT=${TIMEOUT:-1800}
 
 case $form in
@@ -70,17 +70,6 @@ programs()
 	install -m 755 "$here/crashstates-guest.sh" "$work/job/run"
 }
 
-# module KERNEL
-module()
-{
-	step "$1: building the module"
-	if [ "$1" = uml ]; then
-		"$TOP/scripts/uml/module.sh" fast "$SRC" "$work/job"
-	else
-		"$TOP/scripts/kernel/build.sh" "$1" "$SRC" "$work/job"
-	fi
-}
-
 # plan HOST: the runs on that host filesystem, "NAME HOST POLICY DISK CLAIM OPS SEED".
 plan()
 {
@@ -114,14 +103,9 @@ boot()
 	cp "$work/$host.plan" "$work/job/runs"
 	truncate -s 8G "$drive"
 	step "$kernel, $host: booting, then $(wc -l <"$work/job/runs") runs of $OPS requests"
-	if [ "$kernel" = uml ]; then
-		"$TOP/scripts/uml/run.sh" --job "$work/job" --out "$work/out" --mem 3G --follow \
-			--timeout "$TIMEOUT" --drive "records,$drive"
-	else
-		"$TOP/scripts/vm/run.sh" --kernel "$kernel" --job "$work/job" --out "$work/out" \
-			--timeout "$TIMEOUT" --mem 3072 --follow \
-			--drive "records,file=$drive,format=raw,cache=unsafe"
-	fi > >(while read -r line; do step "$kernel, $host: ${line%$'\r'}"; done) || rc=$?
+	machine "$kernel" "records,$drive" --job "$work/job" --out "$work/out" \
+		--timeout "$TIMEOUT" --follow --mem 3072 \
+		> >(while read -r line; do step "$kernel, $host: ${line%$'\r'}"; done) || rc=$?
 	if [ $rc != 0 ]; then
 		result "not ok" "$kernel, $host: the machine came to its end"
 		return 0
@@ -198,7 +182,7 @@ runs=$(cat "$work"/*.plan | grep -vc '^control')
 # Many come out alike, or have nothing at risk.
 wanted=$((STATES * 6 / runs / $(wc -w <<<"$KERNELS")))
 for kernel in $KERNELS; do
-	module "$kernel"
+	build "$kernel" "$work/job"
 	for host in $HOSTS; do
 		boot "$kernel" "$host"
 	done

@@ -9,6 +9,7 @@
 # seen to lose.
 
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/volatile.sh"
 
 KERNEL=${KERNEL:-6.12}
 DURABLE="none directsync writethrough writeback guest"
@@ -76,21 +77,6 @@ prepare()
 	cp "$here/demo-guest.sh" "$job/"
 	truncate -s 1G "$work/disk"
 	: >"$ledger"
-}
-
-# A disk with a volatile cache: writes are in the cache, a file without a name that
-# ends with the process; a flush moves them to the disk. 4k: the default would make
-# a forced write take its neighbours along.
-start_disk()
-{
-	rm -f "$work/socket"
-	TMPDIR=$work nbdkit -f -U "$work/socket" --filter=cache file "$work/disk" \
-		cache=writeback cache-min-block-size=4k &
-	disk_pid=$!
-	until [ -S "$work/socket" ]; do
-		kill -0 "$disk_pid" || die "nbdkit did not start"
-		nap 0.1
-	done
 }
 
 # boot PHASE: starts the machine, and shows what it says.
@@ -233,7 +219,7 @@ the machine what was acknowledged to be durable. Then the power is cut.
 EOF
 prepare
 heading "First boot: kernel $KERNEL"
-start_disk
+start_disk "$work/disk" "$work/socket"
 step "booting"
 boot write
 write_until_cut
@@ -242,7 +228,7 @@ echo "The machine and its disk's cache are killed (SIGKILL)."
 cut_power
 cp "$ledger" "$job/ledger"
 heading "Second boot, on the same disk"
-start_disk
+start_disk "$work/disk" "$work/socket"
 step "booting"
 boot check
 status=0

@@ -95,19 +95,6 @@ again()
 	done
 }
 
-judge_blocks()
-{
-	local status=0
-
-	./judge "$WORK/kept" "$(target)" >"$WORK/judged" 2>&1 || status=$?
-	case $status in
-	0)	verdict=kept ;;
-	1)	verdict=LOST ;;
-	*)	verdict=UNKNOWN ;;
-	esac
-	numbers=$(tail -n 1 "$WORK/judged")
-}
-
 judge_files()
 {
 	local acknowledged=0 found=0 a f
@@ -168,7 +155,7 @@ one()
 	[ $((RANDOM % 8)) != 0 ] || [ "$host" = raw ] || again || return
 	power_on || return
 	host_mount || complain "$host is damaged" || return
-	if is_files "$load"; then judge_files; else judge_blocks; fi
+	if is_files "$load"; then judge_files; else judge_by "$WORK/kept"; fi
 	host_umount || [ "$host" = raw ] || complain "$host stays mounted after all" || return
 	power_off
 	echo "@cut $* $verdict $numbers"

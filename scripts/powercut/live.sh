@@ -131,19 +131,13 @@ plan()
 # boot KERNEL: runs the job there.
 boot()
 {
-	local kernel=$1 dir=$logs/$1 options=(--job "$logs/$1/job" --out "$logs/$1/out"
-		--timeout "$TIMEOUT" --follow --mem 3072)
-	local disk=$dir/disk status=0
+	local kernel=$1 dir=$logs/$1 disk=$logs/$1/disk status=0
 
 	# Takes the evidence, if there is any.
 	rm -f "$disk"
 	mke2fs -q -t ext4 -O ^has_journal "$disk" 4G >/dev/null
-	if [ "$kernel" = uml ]; then
-		"$TOP/scripts/uml/run.sh" "${options[@]}" --drive "evidence,$disk"
-	else
-		"$TOP/scripts/vm/run.sh" "${options[@]}" --kernel "$kernel" \
-			--drive "evidence,file=$disk,format=raw,cache=unsafe"
-	fi 2>"$dir/log" || status=$?
+	machine "$kernel" "evidence,$disk" --job "$dir/job" --out "$dir/out" \
+		--timeout "$TIMEOUT" --follow --mem 3072 2>"$dir/log" || status=$?
 	debugfs -R "rdump / $dir/evidence" "$disk" >/dev/null 2>&1
 	rm -f "$disk"
 	return $status

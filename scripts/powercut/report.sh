@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # To be sourced: what the power cuts have in common on the outside: programs, modules,
-# and the report. SRC is the tree whose driver is tested.
+# machines, and the report. SRC is the tree whose driver is tested.
 
 SRC=${SRC:-$TOP}
 # Percent of the cuts under "unsafe" that have to lose something.
@@ -37,6 +37,20 @@ build()
 	else
 		"$TOP/scripts/kernel/build.sh" "$1" "$SRC" "$2"
 		rm "$2/vinteg.ko.debug"
+	fi
+}
+
+# machine KERNEL NAME,FILE OPTION...: runs a job there, with the file as one more disk.
+machine()
+{
+	local kernel=$1 drive=$2
+	shift 2
+
+	if [ "$kernel" = uml ]; then
+		"$TOP/scripts/uml/run.sh" "$@" --drive "$drive"
+	else
+		"$TOP/scripts/vm/run.sh" "$@" --kernel "$kernel" \
+			--drive "${drive%%,*},file=${drive#*,},format=raw,cache=unsafe"
 	fi
 }
 

@@ -197,6 +197,21 @@ new_disk()
 	cp --sparse=always "$path" "$WORK/image"
 }
 
+# judge_by LEDGER: what does it say of the file? Sets verdict and numbers.
+# shellcheck disable=SC2034 # for whoever sources this
+judge_by()
+{
+	local status=0
+
+	./judge "$1" "$(target)" >"$WORK/judged" 2>&1 || status=$?
+	case $status in
+	0)	verdict=kept ;;
+	1)	verdict=LOST ;;
+	*)	verdict=UNKNOWN ;;
+	esac
+	numbers=$(tail -n 1 "$WORK/judged")
+}
+
 # unmount FOLDER: whatever is there, if anything. A dead file system can't be asked.
 unmount()
 {

@@ -13,29 +13,15 @@ cd "$(dirname "$0")" || exit
 
 seed=$(<seed)
 
-# judge_once: what does the ledger say of the disk?
-judge_once()
-{
-	local status=0
-
-	./judge "kept$RIG" "$(target)" >"$WORK/judged" 2>&1 || status=$?
-	case $status in
-	0)	verdict=kept ;;
-	1)	verdict=LOST ;;
-	*)	verdict=UNKNOWN ;;
-	esac
-	numbers=$(tail -n 1 "$WORK/judged")
-}
-
 judge_twice()
 {
 	local verdict numbers first
 
-	judge_once
+	judge_by "kept$RIG"
 	first="$verdict $numbers"
 	host_umount
 	host_mount || complain "$host is damaged after it was mounted once"
-	judge_once
+	judge_by "kept$RIG"
 	[ "$first" = "$verdict $numbers" ] || verdict=UNSTEADY
 	echo "@cut $((seed - 1)) $policy $host $kind volatile whole $verdict $numbers"
 	[ "$verdict" = kept ] || sed 's/^/@note /' "$WORK/judged"

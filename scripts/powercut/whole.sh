@@ -9,6 +9,7 @@
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/report.sh"
+. "$(dirname "$0")/volatile.sh"
 
 KERNELS=${KERNELS:-$KERNELS_ALL}
 ROUNDS=${ROUNDS:-10}
@@ -52,23 +53,14 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# 4k: by default a forced write would take its neighbours along.
 power_on()
 {
 	local n
 
 	disks=()
 	for n in "${!POLICIES[@]}"; do
-		rm -f "$work/socket$n"
-		TMPDIR=$work nbdkit -f -U "$work/socket$n" --filter=cache file "$work/disk$n" \
-			cache=writeback cache-min-block-size=4k &
-		disks+=($!)
-	done
-	for n in "${!POLICIES[@]}"; do
-		until [ -S "$work/socket$n" ]; do
-			kill -0 "${disks[n]}" || die "nbdkit did not start"
-			nap 0.1
-		done
+		start_disk "$work/disk$n" "$work/socket$n"
+		disks+=("$disk_pid")
 	done
 }
 
