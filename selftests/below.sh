@@ -18,10 +18,11 @@ BELOW_TRACE=/sys/kernel/tracing/instances/$BELOW
 # that can be slow.
 below_start()
 {
+	local option=()
+
 	at_exit below_stop
 	BELOW_MAP=/dev/mapper/vtmap
 	[ "${2:-}" != slow ] || BELOW_MAP=/dev/mapper/vtslow
-	set -- "$1"
 	modprobe null_blk nr_devices=0 || return
 	if [ "$1" = nofua ] && ! modinfo -p null_blk | grep -q "^fua:"; then
 		# Before 6.12 null_blk always has FUA. Loop never has, but it can't lose
@@ -30,8 +31,8 @@ below_start()
 		truncate -s ${BELOW_SIZE}M "$SCRATCH/$BELOW" || return
 		BELOW_NODE=$(losetup --find --show "$SCRATCH/$BELOW") || return
 	else
-		[ "$1" = fua ] && set --
-		make_disk $BELOW $BELOW_SIZE cache_size=128 ${1:+fua=0} || return
+		[ "$1" = fua ] || option=(fua=0)
+		make_disk $BELOW $BELOW_SIZE cache_size=128 "${option[@]}" || return
 		BELOW_NODE=/dev/$BELOW
 	fi
 	BELOW_SECTORS=$(blockdev --getsz "$BELOW_NODE") || return

@@ -35,7 +35,7 @@ on()
 # property TEXT FUNCTION...: what it is about is only made if this one is selected.
 property()
 {
-	[[ $1 =~ ${CHECK:-} ]] || return 0
+	selected "$1" || return 0
 	if [ "${ON[0]}" != "${MADE[0]:-}" ]; then
 		below_stop
 		# shellcheck disable=SC2086 # words

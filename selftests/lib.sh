@@ -98,13 +98,19 @@ clean_up()
 	exit "$rc"
 }
 
+# selected TEXT: is this property to be checked?
+selected()
+{
+	[[ $1 =~ ${CHECK:-} ]]
+}
+
 # check TEXT FUNCTION [ARGUMENT...]: one property, one line.
 check()
 {
 	local text=$1 rc fd
 	shift
 
-	[[ $text =~ ${CHECK:-} ]] || return 0
+	selected "$text" || return 0
 	exec {fd}>"$SCRATCH/executed"
 	(
 		BASH_XTRACEFD=$fd
@@ -200,6 +206,15 @@ unload()
 settle()
 {
 	udevadm settle --timeout=180
+}
+
+# make_cgroup CONTROLLER: $GROUP, whose processes can be limited by it. Before any of them.
+make_cgroup()
+{
+	GROUP=/sys/fs/cgroup/vinteg-test
+	mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup || return
+	echo "+$1" >/sys/fs/cgroup/cgroup.subtree_control && mkdir $GROUP &&
+		at_exit rmdir $GROUP
 }
 
 # without_udev: for tests that make and change many disks. Udev looks at each, which would

@@ -2,9 +2,9 @@
 /*
  * racer SECONDS FILE FILE: opens, reads, writes, binds, resets, resizes, adds and removes
  * vinteg devices and changes all their attributes, each by a thread of its own, and all
- * at the same time. Fails if something
- * ends with an error that is no consequence of the others, or if something has not
- * succeeded a few times within ten times the seconds. Prints what happened.
+ * at the same time. Fails if something ends with an error that is no consequence of the
+ * others, or if something has not succeeded a few times within ten times the seconds.
+ * Prints what happened.
  */
 #define _GNU_SOURCE
 #include <err.h>

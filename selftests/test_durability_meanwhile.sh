@@ -11,7 +11,6 @@ without_udev
 . "$HERE/cut.sh"
 
 SLOW=2000	# milliseconds; it takes a part of that to cut the power
-CGROUP=/sys/fs/cgroup
 
 # catches: a FLUSH that waits only for what came through its own hardware queue.
 flush_elsewhere()
@@ -118,14 +117,13 @@ write_throttled()
 {
 	local writer
 
-	echo "$(attr dev) wiops=2" >$CGROUP/vinteg-test/io.max
-	(echo $BASHPID >$CGROUP/vinteg-test/cgroup.procs && write_together) & writer=$!
+	echo "$(attr dev) wiops=2" >$GROUP/io.max
+	(echo $BASHPID >$GROUP/cgroup.procs && write_together) & writer=$!
 	sleep 0.5
 	to "$1"
 	kill -0 $writer		# or nothing has waited
 	wait $writer
 }
-
 
 # catches: FUA that is lost on the way, because a write-through policy was advertised as
 # "no cache" when the write was issued.
@@ -135,15 +133,8 @@ throttled_fua_survives()
 	is_fua
 }
 
-throttle()
-{
-	mountpoint -q $CGROUP || mount -t cgroup2 cgroup2 $CGROUP || return
-	echo +io >$CGROUP/cgroup.subtree_control && mkdir -p $CGROUP/vinteg-test &&
-		at_exit rmdir $CGROUP/vinteg-test
-}
-
 load
-throttle || ktap_exit_fail_msg "no cgroup with io.max"
+make_cgroup io || ktap_exit_fail_msg "no cgroup with io.max"
 modprobe -q dm-delay || true	# built into some kernels
 on "fua slow" ext4
 if [ "$(nproc)" -ge 2 ]; then

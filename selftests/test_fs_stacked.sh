@@ -7,7 +7,6 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/fs.sh"
 
-GROUP=/sys/fs/cgroup/vinteg-test
 LEFT=160	# MiB that are left for everybody, the disk in memory included
 
 # squeeze: the writers' pages are reclaimed in their own context all the time, and the
@@ -83,11 +82,8 @@ on_itself()
 
 start fio stress-ng mkfs.xfs
 modprobe -q -a loop xfs || true
-mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
-echo +memory >/sys/fs/cgroup/cgroup.subtree_control ||
-	ktap_exit_fail_msg "no memory controller"
-mkdir "$GROUP" "$SCRATCH/balloon" || ktap_exit_fail_msg "no control group"
-at_exit rmdir "$GROUP"
+make_cgroup memory || ktap_exit_fail_msg "no control group for memory"
+mkdir "$SCRATCH/balloon"
 echo 32M >"$GROUP/memory.max"
 mount -t tmpfs -o size=100% balloon "$SCRATCH/balloon" || ktap_exit_fail_msg "no tmpfs"
 load

@@ -6,7 +6,6 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/fs.sh"
 
-GROUP=/sys/fs/cgroup/vinteg-test
 HOG=20		# MiB that are used; a quarter stays in memory
 
 swapped_out()
@@ -45,11 +44,7 @@ swap_is_off()
 }
 
 start mkswap
-mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
-echo +memory >/sys/fs/cgroup/cgroup.subtree_control ||
-	ktap_exit_fail_msg "no memory controller"
-mkdir "$GROUP" || ktap_exit_fail_msg "no control group"
-at_exit rmdir "$GROUP"
+make_cgroup memory || ktap_exit_fail_msg "no control group for memory"
 # Not memory.max: who gets there while pages are still on their way is killed.
 echo $((HOG / 4))M >"$GROUP/memory.high"
 load

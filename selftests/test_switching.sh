@@ -11,15 +11,11 @@ without_udev
 DEVICES=5
 SWITCHES=2000	# per device
 
-CGROUP=/sys/fs/cgroup
-
 # throttle DEVICE: whoever is in the cgroup gets a part of what it can do.
 throttle()
 {
-	mountpoint -q $CGROUP || mount -t cgroup2 cgroup2 $CGROUP || return
-	echo +io >$CGROUP/cgroup.subtree_control && mkdir $CGROUP/vinteg-test || return
-	at_exit rmdir $CGROUP/vinteg-test
-	echo "$(cat "/sys/block/$1/dev") riops=200 wiops=200" >$CGROUP/vinteg-test/io.max
+	make_cgroup io || return
+	echo "$(cat "/sys/block/$1/dev") riops=200 wiops=200" >$GROUP/io.max
 }
 
 # load_on N: direct and page-cache I/O, verified as it goes, until the file "stop" is
@@ -28,7 +24,7 @@ load_on()
 {
 	local direct=1 round=0
 
-	[ "$1" != 4 ] || echo $BASHPID >$CGROUP/vinteg-test/cgroup.procs
+	[ "$1" != 4 ] || echo $BASHPID >$GROUP/cgroup.procs
 	until [ -e "$SCRATCH/stop" ]; do
 		round=$((round + 1))
 		direct=$((1 - direct))
@@ -97,10 +93,10 @@ throttled()
 {
 	local bound
 
-	bound=$(cat "$CGROUP/vinteg-test/io.max")
+	bound=$(cat "$GROUP/io.max")
 	echo "$bound"
 	[ -n "$bound" ]
-	grep -q "^$(cat /sys/block/vinteg4/dev) .*wios=[1-9]" "$CGROUP/vinteg-test/io.stat"
+	grep -q "^$(cat /sys/block/vinteg4/dev) .*wios=[1-9]" "$GROUP/io.stat"
 }
 
 load num_devices=$DEVICES
