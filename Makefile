@@ -105,7 +105,7 @@ mutants:
 	@scripts/mutants/run.sh '$(MUTANTS)'
 
 powercut:
-	@KERNELS="$(or $(KERNELS),uml)" scripts/powercut/live.sh
+	@scripts/powercut/live.sh
 
 powercut-vm:
 	@scripts/powercut/whole.sh
@@ -114,7 +114,7 @@ bench:
 	@KERNELS='$(KERNELS)' CELLS='$(CELLS)' QUICK='$(QUICK)' OUT='$(OUT)' scripts/bench/bench.sh
 
 crashstates:
-	@KERNELS="$(or $(KERNELS),uml)" scripts/powercut/crashstates.sh
+	@scripts/powercut/crashstates.sh
 
 demo:
 	@scripts/powercut/demo.sh
