@@ -82,10 +82,11 @@ refuses_what_was_asked_for()
 }
 
 # forget FILE: its part of the page cache. btrfs falls back too where it finds a page that it
-# can't get rid of, such as one that waits in a CPU's list of new ones.
+# can't get rid of, such as one that waits in a CPU's list of new ones. And a file that is
+# known to have dirty pages can't be told from one that has got some.
 forget()
 {
-	sync "$1"
+	sync -f "$1"
 	dd if="$1" iflag=nocache count=0 status=none
 }
 

@@ -42,6 +42,11 @@ struct vinteg_limits {
 #define kzalloc_obj(type)	kzalloc(sizeof(type), GFP_KERNEL)
 #endif
 
+/* "fs: provide accessors for ->i_state" */
+#if KERNEL_VERSION(6, 19, 0) > LINUX_VERSION_CODE
+#define inode_state_read_once(inode)	READ_ONCE((inode)->i_state)
+#endif
+
 /* "block: remove BLK_MQ_F_SHOULD_MERGE" */
 #if KERNEL_VERSION(6, 14, 0) <= LINUX_VERSION_CODE
 #define BLK_MQ_F_SHOULD_MERGE	0

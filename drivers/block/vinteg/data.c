@@ -179,13 +179,16 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 
 	/*
 	 * Several file systems do a direct write through the page cache
-	 * without telling.  The pages that this task has dirtied tell, closely
+	 * without telling.  The pages that this task has dirtied tell, unless
+	 * they were the file system's own (btrfs allocates).  That is close
 	 * enough for a counter: nothing else depends on it.
 	 */
 	current->nr_dirtied = 0;
 	current->nr_dirtied_pause = INT_MAX;
 	ret = fop->write_iter(&cmd->iocb, iter);
-	if (ret != -EIOCBQUEUED && current->nr_dirtied && !cmd->fell_back) {
+	if (ret != -EIOCBQUEUED && current->nr_dirtied && !cmd->fell_back &&
+	    inode_state_read_once(cmd->iocb.ki_filp->f_mapping->host) &
+	    I_DIRTY_PAGES) {
 		struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 
 		cmd->fell_back = true;
