@@ -34,6 +34,7 @@ struct job {
 	unsigned int depth;	/* in flight together */
 	__u64 seed;		/* 0 stands for a sector of zeroes */
 	int fua, buffered;
+	int blocking;		/* never with REQ_NOWAIT */
 };
 
 struct ring {
@@ -109,6 +110,7 @@ static int write_batch(struct ring *r, int fd, const struct job *j, char *buf,
 		sqe->len = j->len;
 		sqe->off = pos;
 		sqe->rw_flags = j->fua ? RWF_DSYNC : 0;
+		sqe->flags = j->blocking ? IOSQE_ASYNC : 0;
 		r->sq_array[slot] = slot;
 	}
 	__atomic_store_n(r->sq_tail, tail, __ATOMIC_RELEASE);
@@ -225,7 +227,7 @@ static void bad_usage(void)
 {
 	fprintf(stderr,
 		"usage: blkio write|read|verify|discard|zero FILE OFFSET LENGTH [count=N] [step=N]\n"
-		"             [seed=N] [depth=N] [fua] [buffered]\n"
+		"             [seed=N] [depth=N] [fua] [buffered] [blocking]\n"
 		"       blkio flush FILE\n");
 	exit(2);
 }
@@ -249,6 +251,8 @@ static void parse(struct job *j, char **arg)
 			j->fua = 1;
 		else if (!strcmp(*arg, "buffered"))
 			j->buffered = 1;
+		else if (!strcmp(*arg, "blocking"))
+			j->blocking = 1;
 		else if (!strncmp(*arg, "count=", 6))
 			j->count = number(*arg + 6);
 		else if (!strncmp(*arg, "step=", 5))

@@ -3,7 +3,7 @@
  * racer SECONDS FILE FILE: opens, reads, writes, binds, resets, resizes, adds and removes
  * vinteg devices and changes all their attributes, each by a thread of its own, and all
  * at the same time. Fails if something ends with an error that is no consequence of the
- * others, or if something has not succeeded a few times within ten times the seconds.
+ * others, or if something has not succeeded a few times within thirty times the seconds.
  * Prints what happened.
  */
 #define _GNU_SOURCE
@@ -333,7 +333,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < NR_RACERS; i++)
 		if (pthread_create(&threads[i], NULL, race, &racers[i]))
 			errx(2, "no thread");
-	while (waited < seconds || (!all_succeeded() && waited < 10 * seconds)) {
+	while (waited < seconds || (!all_succeeded() && waited < 30 * seconds)) {
 		sleep(1);
 		waited++;
 	}

@@ -19,7 +19,7 @@ hot_remove()
 override()
 {
 	echo "write through" >$SYS/queue/write_cache
-	sleep 2
+	sleep 3
 	echo "write back" >$SYS/queue/write_cache
 }
 

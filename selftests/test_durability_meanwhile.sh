@@ -61,7 +61,7 @@ grouped_writes_survive()
 
 write_together()
 {
-	blkio write $DEV 2M 4k count=$N step=16k depth=$N seed=2 fua
+	blkio write $DEV 2M 4k count=$N step=16k depth=$N seed=2 fua "$@"
 }
 
 # catches: group commit that syncs the data of one.
@@ -112,13 +112,15 @@ switch_waits_for_writes()
 	blkio verify "$IMG" 1M 4k seed=1
 }
 
-# Two a second: the switch comes when most of them wait, above the driver.
+# Two a second: the switch comes when most of them wait, above the driver. One that may not
+# wait, and that io.max lets go while the queue is frozen, would come back with EAGAIN: the
+# block layer says so to io_uring when it can't begin anew.
 write_throttled()
 {
 	local writer
 
 	echo "$(attr dev) wiops=2" >$GROUP/io.max
-	(echo $BASHPID >$GROUP/cgroup.procs && write_together) & writer=$!
+	(echo $BASHPID >$GROUP/cgroup.procs && write_together blocking) & writer=$!
 	sleep 0.5
 	to "$1"
 	kill -0 $writer		# or nothing has waited

@@ -47,7 +47,7 @@ thaw()
 	for pid in "${pids[@]}"; do
 		wait "$pid"
 	done
-	[ $(($(now_ms) - begin)) -lt 1000 ]
+	[ $(($(now_ms) - begin)) -lt 5000 ]
 	pids=()
 }
 
@@ -79,7 +79,7 @@ writer_is_killed()
 	victim=$!
 	wait_for 10 writing $((WRITERS + 1))
 	kill -KILL $victim
-	wait_for 1 gone $victim
+	wait_for 5 gone $victim
 	thaw
 	no_errors
 }
@@ -96,7 +96,7 @@ store_is_killed()
 	sleep 0.5
 	kill -0 $store
 	kill -KILL $store
-	wait_for 1 gone $store
+	wait_for 5 gone $store
 	thaw
 	policy=$(policy)
 	[[ $policy =~ ^($1|writeback)$ ]]
@@ -127,7 +127,7 @@ idle_device_is_free()
 	sleep 1.5
 	timeout 5 dd if=$DEV of=/dev/null bs=64k count=64 iflag=direct skip=8
 	fsfreeze -u "$LOWER"
-	timeout 1 dd if="$SCRATCH/data" of=$DEV bs=64k oflag=direct conv=notrunc
+	timeout 5 dd if="$SCRATCH/data" of=$DEV bs=64k oflag=direct conv=notrunc
 	no_errors
 }
 

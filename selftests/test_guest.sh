@@ -63,7 +63,7 @@ mixed_request()
 	set_attr cache_policy guest
 	bind /dev/mapper/vtslow
 	echo mq-deadline >$SYS/queue/scheduler
-	for try in 1 2 3 4 5 6 7 8 9 10; do
+	for try in {1..20}; do
 		! mix || break
 	done
 	echo "after $try tries:"
@@ -132,7 +132,7 @@ make_disk vtguest 64 irqmode=2 completion_nsec=300000 && mkfs.ext4 -q -b 4096 /d
 	ktap_exit_fail_msg "no filesystem to test on"
 at_exit umount "$SCRATCH/fs"
 make_disk vtfast 8 && at_exit drop_map vtslow && modprobe -q dm-delay &&
-	dm create vtslow --table "0 $(blockdev --getsz /dev/vtfast) delay /dev/vtfast 0 0 /dev/vtfast 0 300" &&
+	dm create vtslow --table "0 $(blockdev --getsz /dev/vtfast) delay /dev/vtfast 0 0 /dev/vtfast 0 1000" &&
 	settle || ktap_exit_fail_msg "no slow disk"
 truncate -s 16M "$SCRATCH/fs/img"
 set_attr cache_policy guest && bind "$SCRATCH/fs/img" || ktap_exit_fail_msg "can't bind"
