@@ -3,7 +3,7 @@
 #
 # live.sh [--check]: cuts the power of disks while they are written to through vinteg,
 # and judges what is found on them. CUTS=number, KERNELS="uml 6.1 6.12 7.3" (uml is
-# User-Mode Linux 7.3), SEED=number of the first cut, SRC=folder for another driver.
+# User-Mode Linux 7.3), SEED=number of the first cut, SRC=checkout with another driver.
 # PLAN=file has cuts of its own, as live-guest.sh reads them. With --check it prints KTAP.
 #
 # Fails if anything was lost that had to be kept, but also if nothing was lost where
@@ -86,6 +86,10 @@ PLACES="
 	btrfs sparse volatile ext4
 	xfs sparse volatile ext4
 	btrfs-nocow unwritten volatile switching
+	ext4 written volatile errors
+	xfs written fua errors
+	btrfs written volatile errors
+	raw - volatile errors
 "
 # The short form has to do with these.
 SHORT_PLACES="
@@ -118,8 +122,10 @@ plan()
 			[ -n "$host" ] || continue
 			for policy in $POLICIES; do
 				# A switch away from "unsafe" saves what it had promised.
-				[ "$policy-$load" != unsafe-switching ] || continue
-				[ "$policy-$load" != unsafe-override ] || continue
+				case $policy-$load in
+				unsafe-switching | unsafe-override | unsafe-errors)
+					continue ;;
+				esac
 				echo "$seed $policy $host $file $disk $load"
 				n=$((n + 1))
 			done

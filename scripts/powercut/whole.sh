@@ -3,7 +3,7 @@
 #
 # whole.sh: kills a whole machine and the disks below it while it writes to them through
 # vinteg, boots it again, and judges what is left; over and over. KERNELS="6.1 6.12 7.3",
-# ROUNDS=number of kills of each, SEED=number of the first, SRC=folder for another driver.
+# ROUNDS=number of kills of each, SEED=number of the first, SRC=checkout with another driver.
 #
 # The machine has a disk for each policy, with a volatile cache that dies with nbdkit.
 
