@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # whole-guest.sh: in a machine that is about to lose its power. "places" has a line for
-# each of its disks: POLICY HOST FILE. Judges what the last cut has left of each, if
+# each of its disks: POLICY HOST FILE DISK. Judges what the last cut has left of each, if
 # there was one, twice; then writes through vinteg until the next one comes.
 #
-# Says "@cut SEED POLICY HOST FILE volatile whole VERDICT NUMBERS" for each disk that it
+# Says "@cut SEED POLICY HOST FILE DISK whole VERDICT NUMBERS" for each disk that it
 # has judged. With "no" as its argument it doesn't write anything.
 
 set -uo pipefail
@@ -23,7 +23,7 @@ judge_twice()
 	host_mount || complain "$host is damaged after it was mounted once"
 	judge_by "kept$RIG"
 	[ "$first" = "$verdict $numbers" ] || verdict=UNSTEADY
-	echo "@cut $((seed - 1)) $policy $host $kind volatile whole $verdict $numbers"
+	echo "@cut $((seed - 1)) $policy $host $kind $disk_kind whole $verdict $numbers"
 	[ "$verdict" = kept ] || sed 's/^/@note /' "$WORK/judged"
 }
 
@@ -62,9 +62,9 @@ until_cut()
 # with_all COMMAND: for each disk, side by side.
 with_all()
 {
-	local policy host kind disk rig=0
+	local policy host kind disk_kind disk rig=0
 
-	while read -r policy host kind; do
+	while read -r policy host kind disk_kind; do
 		{
 			RIG=$rig
 			. ./rig.sh

@@ -5,7 +5,9 @@
 # vinteg, boots it again, and judges what is left; over and over. KERNELS="6.1 6.12 7.3",
 # ROUNDS=number of kills of each, SEED=number of the first, SRC=checkout with another driver.
 #
-# The machine has a disk for each policy, with a volatile cache that dies with nbdkit.
+# The machine has a disk for each policy, with a volatile cache that dies with nbdkit, and
+# one more as a control: QEMU's cache=unsafe never tells that disk to flush. That one is
+# served as a file, because QEMU forwards flushes to NBD with cache=unsafe, too.
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/report.sh"
@@ -22,12 +24,13 @@ DISK_SIZE=320
 LEDGER_BEGINS=1500
 # One kill in so many is followed by another, while the machine comes up again.
 AGAIN=4
-POLICIES=(none directsync writethrough writeback guest unsafe)
+POLICIES=(none directsync writethrough writeback guest unsafe writeback)
+CONTROL=6
 HOSTS=("ext4 written" "xfs sparse" "btrfs written" "ext4 unwritten" "raw -" "xfs reflinked"
 	"ext4 sparse" "btrfs-nocow written" "xfs written")
 
 [ "$(id -u)" = 0 ] || die "this has to be run as root: it builds root filesystems"
-need nbdkit
+need nbdkit libnbd-bin
 here=$TOP/scripts/powercut
 logs=${LOGS:-$CACHE/powercut-whole}
 rm -rf "$logs"
@@ -38,15 +41,15 @@ mkdir -p "$logs"
 place=/dev/shm
 [ "$(df -m --output=avail $place | tail -n 1)" -ge 3072 ] || place=$CACHE
 work=$(mktemp -d "$place/whole.XXXXXX")
-disks=() vm=''
-# Of a plan that has no broken disks.
+disks=() vm='' fuse=''
+# Of a plan that doesn't have all the broken disks.
 part=1
 
 # shellcheck disable=SC2317 # called by the trap
 cleanup()
 {
 	[ -z "$vm" ] || kill "$vm" 2>/dev/null || true
-	[ ${#disks[@]} = 0 ] || kill -KILL "${disks[@]}" 2>/dev/null || true
+	[ ${#disks[@]} = 0 ] || power_off
 	wait 2>/dev/null
 	rm -rf "$work"
 }
@@ -62,16 +65,34 @@ power_on()
 		start_disk "$work/disk$n" "$work/socket$n"
 		disks+=("$disk_pid")
 	done
+	mkdir -p "$work/fuse"
+	nbdfuse "$work/fuse" --unix "$work/socket$CONTROL" 2>"$work/nbdfuse" &
+	fuse=$!
+	until [ -e "$work/fuse/nbd" ]; do
+		kill -0 "$fuse" || die "nbdfuse did not start"
+		nap 0.1
+	done
+}
+
+power_off()
+{
+	kill -KILL "${disks[@]}" 2>/dev/null || true
+	wait "${disks[@]}" 2>/dev/null || true
+	umount -l "$work/fuse" || true
+	wait "$fuse" 2>/dev/null || true
+	disks=() fuse=''
 }
 
 # boot WRITES: starts the machine; its ledgers arrive in files.
 boot()
 {
-	local n word options=()
+	local n word file options=()
 
 	for n in "${!POLICIES[@]}"; do
 		: >"$work/ledger$n"
-		options+=(--drive "cut$n,file=nbd:unix:$work/socket$n,format=raw")
+		file=nbd:unix:$work/socket$n
+		[ "$n" != $CONTROL ] || file=$work/fuse/nbd,cache=unsafe
+		options+=(--drive "cut$n,format=raw,file=$file")
 		for word in -chardev "file,id=cut$n,path=$work/ledger$n,append=on" \
 				-device "virtserialport,chardev=cut$n,name=cut$n"; do
 			options+=(--qemu "$word")
@@ -93,9 +114,9 @@ power_cut()
 	kill -STOP "${disks[@]}"
 	nap 0.2
 	kill -KILL "$(<"$work/pid")"
-	kill -KILL "${disks[@]}"
-	wait "$vm" "${disks[@]}" 2>/dev/null || true
-	vm='' disks=()
+	power_off
+	wait "$vm" 2>/dev/null || true
+	vm=''
 }
 
 is_alive()
@@ -119,26 +140,26 @@ accident()
 	cp -r "$work/out" "$logs/accident-$kernel-$seed"
 	echo "$kernel" >>"$logs/accidents"
 	kill "$vm" 2>/dev/null || true
-	kill -KILL "${disks[@]}"
+	power_off
 	wait 2>/dev/null
-	vm='' disks=()
+	vm=''
 	return 1
 }
 
 # take_over: what the machine has said of the last cut. Lossy disks are kept.
 take_over()
 {
-	local word n rig policy verdict
+	local word n rig policy disk verdict
 
 	sed -n "s/\r*$//; s/^@cut /$kernel /p" "$work/out/output" >"$work/said"
 	cat "$work/said" >>"$logs/cuts"
-	while read -r _ word policy _ _ _ _ verdict _; do
-		case $policy-$verdict in
-		unsafe-* | *-kept)	continue ;;
+	while read -r _ word policy _ _ disk _ verdict _; do
+		case $policy-$disk-$verdict in
+		unsafe-* | *-no-flush-* | *-kept)	continue ;;
 		esac
 		step "$kernel: round $word: $policy: $verdict"
 		for n in "${!POLICIES[@]}"; do
-			[ "${POLICIES[n]}" != "$policy" ] || rig=$n
+			[ "${POLICIES[n]}" != "$policy" ] || [ "$n" = $CONTROL ] || rig=$n
 		done
 		tar -cS -C "$work" "job/kept$rig" "before$rig" out |
 			zstd -q >"$logs/$kernel-$word-$policy.tar.zst"
@@ -147,13 +168,16 @@ take_over()
 
 new_disks()
 {
-	local n
+	local n place
 
 	rm -f "$work/job/places" "$work/job"/kept*
 	for n in "${!POLICIES[@]}"; do
 		rm -f "$work/disk$n"
 		truncate -s ${DISK_SIZE}M "$work/disk$n"
-		echo "${POLICIES[n]} ${HOSTS[(n + shift) % ${#HOSTS[@]}]}" >>"$work/job/places"
+		place="${HOSTS[(n + shift) % ${#HOSTS[@]}]} volatile"
+		# Of a file system nothing would be left.
+		[ "$n" != $CONTROL ] || place="raw - no-flush"
+		echo "${POLICIES[n]} $place" >>"$work/job/places"
 	done
 }
 
@@ -196,9 +220,7 @@ last_round()
 	wait "$vm" || status=$?
 	vm=''
 	[ $status = 0 ] || accident "at the end" || return
-	kill -KILL "${disks[@]}"
-	wait "${disks[@]}" 2>/dev/null || true
-	disks=()
+	power_off
 	take_over
 }
 
