@@ -24,7 +24,7 @@ SEED ?=
 export KERNEL KERNELS TESTS
 
 .PHONY: all modules install uninstall clean clean-cache headers
-.PHONY: check check-uml crashstates fuzz static mutants powercut powercut-vm bench demo vm uml help
+.PHONY: check check-uml check-debug crashstates fuzz static mutants powercut powercut-vm bench demo vm uml help
 
 all: modules
 
@@ -39,6 +39,8 @@ help:
 	@echo '  make check       everything that is tested; parts of it with'
 	@echo '                   KERNELS="6.1 6.12 7.3" and TESTS=pattern'
 	@echo '  make check-uml   the tests in User-Mode Linux: less sure, but quick'
+	@echo '  make check-debug the same under KASAN, lockdep and kmemleak; TIME=seconds for the'
+	@echo '                   fuzzer and the races'
 	@echo '  make powercut    cut the power of disks that are written to, and judge what is'
 	@echo '                   left; CUTS=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
 	@echo '  make powercut-vm the same, but whole machines are killed, and booted again;'
@@ -94,6 +96,9 @@ check:
 
 check-uml:
 	@scripts/uml/check.sh $(TESTS)
+
+check-debug:
+	@TIME='$(TIME)' scripts/uml/debug.sh $(TESTS)
 
 fuzz:
 	@FUZZ_SECONDS='$(TIME)' FUZZ_SEED='$(SEED)' scripts/uml/check.sh test_fuzz
