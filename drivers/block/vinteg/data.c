@@ -285,6 +285,10 @@ static int vinteg_data_write_zeroes(struct vinteg_cmd *cmd, loff_t pos,
 
 		iov_iter_bvec(&iter, ITER_SOURCE, bvec, ARRAY_SIZE(bvec),
 			      min_t(loff_t, len, ARRAY_SIZE(bvec) * PAGE_SIZE));
+		/* Truncated meanwhile: it must not grow again. */
+		if (pos + iov_iter_count(&iter) >
+		    vinteg_backing_size(dev->backing))
+			return -EIO;
 		vinteg_start_write(&iocb);
 		ret = file->f_op->write_iter(&iocb, &iter);
 		vinteg_end_write(&iocb);

@@ -117,7 +117,9 @@ void vinteg_range_unlock(struct vinteg_range_lock *lock,
 	spin_lock_irqsave(&lock->lock, flags);
 	vinteg_range_tree_remove(range, &lock->held);
 	list_for_each_entry_safe(next, tmp, &lock->waiting, waiting) {
-		if (vinteg_range_blocked(lock, next))
+		/* What blocks the others is still there. */
+		if (!vinteg_range_overlaps(range, next) ||
+		    vinteg_range_blocked(lock, next))
 			continue;
 		list_move_tail(&next->waiting, &granted);
 		vinteg_range_tree_insert(next, &lock->held);
