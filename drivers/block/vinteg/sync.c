@@ -108,7 +108,7 @@ static void vinteg_forget_errors(struct vinteg *dev)
 	/* The same one or another: they are all forgiven. */
 	error = file_check_and_advance_wb_err(backing->sync) ?: error;
 	/* Each struct file is told by itself, a durable direct write by this one. */
-	file_check_and_advance_wb_err(backing->io);
+	error = file_check_and_advance_wb_err(backing->io) ?: error;
 	backing->wb_since = filemap_sample_wb_err(backing->mapping);
 	WRITE_ONCE(dev->error, 0);
 	vinteg_info(dev, "writeback_error cleared (%d)\n", error);
