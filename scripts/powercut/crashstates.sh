@@ -14,7 +14,7 @@
 # one that ignores FUA. Exit status 0 only if they did, and nothing else.
 
 . "$(dirname "$0")/../lib.sh"
-. "$(dirname "$0")/report.sh"
+. "$(dirname "$0")/machines.sh"
 
 form=${1:-}
 case $form in

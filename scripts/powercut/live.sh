@@ -10,6 +10,7 @@
 # that had to be seen: under "unsafe", and on disks that are broken.
 
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/machines.sh"
 . "$(dirname "$0")/report.sh"
 
 CUTS=${CUTS:-300}
@@ -34,7 +35,6 @@ logs=${LOGS:-$CACHE/powercut}
 rm -rf "$logs"
 mkdir -p "$logs"
 : >"$logs/cuts"
-: >"$logs/accidents"
 
 gather()
 {
@@ -196,7 +196,7 @@ run()
 	if [ $rc != 0 ]; then
 		step "$kernel: the machine had an accident"
 		tail -n 30 "$dir/words" "$dir/log" >&2
-		echo "$kernel" >>"$logs/accidents"
+		echo "$kernel $SEED accident" >>"$logs/cuts"
 	fi
 }
 
@@ -210,4 +210,4 @@ for kernel in $KERNELS; do
 	step "$kernel: $(wc -l <"$logs/plan") cuts"
 	run "$kernel"
 done
-report "$logs/cuts" "$(wc -l <"$logs/accidents")"
+report "$logs/cuts"

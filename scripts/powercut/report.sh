@@ -1,65 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# To be sourced: what the power cuts have in common on the outside: programs, modules,
-# machines, and the report. SRC is the tree whose driver is tested.
+# To be sourced: what has come of the power cuts.
 
-SRC=${SRC:-$TOP}
-# Percent of the cuts under "unsafe" that have to lose something.
-UNSAFE_LOSES=80
+# Percent of the cuts that have to lose something: under "unsafe", and on a disk that
+# ignores flushes or forced writes. In 24 cuts of each broken disk all did. But the only
+# record that was at risk may have been written by the disk itself before the cut.
+LOSES=80
 
 check='' part=''
 
-# compile FOLDER: all programs, static, so that they run in any release.
-compile()
-{
-	local root
-
-	step "compiling the disk, the workload and the judge"
-	root=$("$TOP/scripts/kernel/root.sh" bookworm)
-	mkdir -p "$1"
-	in_root "$root" "$TOP/scripts/powercut:/mnt" "$1:/out" -- bash -euc '
-		cc="gcc -O2 -Wall -static -pthread"
-		cd /mnt
-		$cc -o /out/disk disk.c
-		$cc -o /out/workload workload.c writers.c operator.c ledger.c stamp.c
-		$cc -o /out/judge judge.c oracle.c ledger.c stamp.c
-		$cc -o /out/writer writer.c stamp.c
-		$cc -o /out/checker checker.c stamp.c'
-}
-
-# build KERNEL FOLDER: the module, of the tree SRC.
-build()
-{
-	step "building the module for ${1/uml/User-Mode Linux}"
-	if [ "$1" = uml ]; then
-		"$TOP/scripts/uml/module.sh" fast "$SRC" "$2"
-	else
-		"$TOP/scripts/kernel/build.sh" "$1" "$SRC" "$2"
-		rm "$2/vinteg.ko.debug"
-	fi
-}
-
-# machine KERNEL NAME,FILE OPTION...: runs a job there, with the file as one more disk.
-machine()
-{
-	local kernel=$1 drive=$2
-	shift 2
-
-	if [ "$kernel" = uml ]; then
-		"$TOP/scripts/uml/run.sh" "$@" --drive "$drive"
-	else
-		"$TOP/scripts/vm/run.sh" "$@" --kernel "$kernel" \
-			--drive "${drive%%,*},file=${drive#*,},format=raw,cache=unsafe"
-	fi
-}
-
-# report CUTS ACCIDENTS: a line for each kind of cut, then what has to be true of all of them.
-# Fails if something isn't. With "part" set, what was not tried is no failure;
-# with "check" set it prints KTAP.
+# report CUTS: a line for each kind of cut, then what has to be true of all of them. Fails
+# if something isn't. The file CUTS has these lines:
+#
+#	KERNEL SEED POLICY HOST FILE DISK LOAD VERDICT NUMBERS
+#	KERNEL SEED killed      a whole machine was
+#	KERNEL SEED accident    something went wrong that is no verdict
+#
+# A loss is what the promise rules out. What could not be judged is none: it is an accident.
+# With "part" set, what was not tried is no failure; with "check" set it prints KTAP.
 report()
 {
-	awk -v least=$UNSAFE_LOSES -v ktap="$check" -v part="$part" -v accidents="$2" '
+	awk -v least=$LOSES -v ktap="$check" -v part="$part" '
 		function result(tried, good, text)
 		{
 			if (!tried && part)
@@ -75,34 +37,46 @@ report()
 		{
 			return all ? sprintf("%d of %d (%d %%)", part, all, 100 * part / all) : "none"
 		}
+		$3 == "killed" { killed++; next }
+		$3 == "accident" { accidents++; next }
 		{
-			kernel = $1; policy = $3; host = $4; disk = $6; load = $7
-			amiss = $8 != "kept"
-			key = sprintf("%-6s %-13s %-12s %-9s %-10s", kernel, policy, host, disk, load)
+			kernel = $1; policy = $3; host = $4; file = $5; disk = $6; load = $7
+			lost = $8 == "LOST" || $8 == "UNMOUNTABLE" || $8 == "DAMAGED"
+			# Whoever looks twice has to see the same.
+			amiss = lost || $8 == "UNSTEADY"
+			accidents += !amiss && $8 != "kept"
+			key = sprintf("%-6s %-13s %-12s %-12s %-9s %-10s", kernel, policy, host, file,
+				disk, load)
 			for (i = 9; i < NF; i++)
 				if ($i == "acknowledged" || $i == "durable")
 					sum[key, $i] += $(i + 1)
 			cuts[key]++
-			lost[key] += amiss
+			lossy[key] += amiss
 			if (disk ~ /^no-/) {
-				controls[disk]++; detected[disk] += amiss
+				nr_controls++
+				controls[disk]++; detected[disk] += lost
 			} else if (policy == "unsafe") {
-				unsafe++; unsafe_lost += amiss
+				unsafe++; unsafe_lost += lost
 			} else {
+				durable++
 				kept[policy]++; violations[policy] += amiss
 			}
 		}
 		END {
 			if (!ktap) {
-				printf "%-6s %-13s %-12s %-9s %-10s %6s %13s %10s %6s\n", "kernel", "policy",
-					"host", "disk", "load", "cuts", "acknowledged", "durable", "lossy"
+				printf "%-6s %-13s %-12s %-12s %-9s %-10s %6s %13s %10s %6s\n", "kernel",
+					"policy", "host", "file", "disk", "load", "cuts", "acknowledged",
+					"durable", "lossy"
 				sort = "sort"
 				for (key in cuts)
 					printf "%s %6d %13d %10d %6d\n", key, cuts[key],
-						sum[key, "acknowledged"], sum[key, "durable"], lost[key] | sort
+						sum[key, "acknowledged"], sum[key, "durable"], lossy[key] | sort
 				close(sort)
 				print ""
 			}
+			print (ktap ? "# " : "") "cuts of durable policies: " durable + 0 \
+				", of unsafe: " unsafe + 0 ", of broken disks: " nr_controls + 0 \
+				"; machines killed: " killed + 0
 			split("none directsync writethrough writeback guest", names, " ")
 			for (i = 1; i in names; i++)
 				result(kept[names[i]], !violations[names[i]],
@@ -111,9 +85,10 @@ report()
 				"unsafe loses, and it is seen: in " share(unsafe_lost, unsafe))
 			split("no-flush no-fua", broken, " ")
 			for (i = 1; i in broken; i++)
-				result(controls[broken[i]], detected[broken[i]],
+				result(controls[broken[i]], detected[broken[i]] * 100 >= least * controls[broken[i]],
 					"a disk with " broken[i] " loses, and it is seen: in " share(detected[broken[i]], controls[broken[i]]))
-			result(1, !accidents, "the machines live to the end: " accidents " accidents")
+			result(1, !accidents, "all could be judged, and the machines live to the end: " \
+				accidents + 0 " accidents")
 			exit bad != 0
 		}' "$1"
 }

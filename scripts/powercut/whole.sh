@@ -10,6 +10,7 @@
 # served as a file, because QEMU forwards flushes to NBD with cache=unsafe, too.
 
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/machines.sh"
 . "$(dirname "$0")/report.sh"
 . "$(dirname "$0")/volatile.sh"
 
@@ -36,7 +37,6 @@ logs=${LOGS:-$CACHE/powercut-whole}
 rm -rf "$logs"
 mkdir -p "$logs"
 : >"$logs/cuts"
-: >"$logs/accidents"
 # In memory if there is room: the disks are then as fast as they can be.
 place=/dev/shm
 [ "$(df -m --output=avail $place | tail -n 1)" -ge 3072 ] || place=$CACHE
@@ -115,6 +115,7 @@ power_cut()
 	nap 0.2
 	kill -KILL "$(<"$work/pid")"
 	power_off
+	echo "$kernel $seed killed" >>"$logs/cuts"
 	wait "$vm" 2>/dev/null || true
 	vm=''
 }
@@ -138,7 +139,7 @@ accident()
 	step "$kernel: the machine had an accident: $*"
 	tail -n 20 "$work/log" "$work/out/output" "$work/out/console" >&2 || true
 	cp -r "$work/out" "$logs/accident-$kernel-$seed"
-	echo "$kernel" >>"$logs/accidents"
+	echo "$kernel $seed accident" >>"$logs/cuts"
 	kill "$vm" 2>/dev/null || true
 	power_off
 	wait 2>/dev/null
@@ -234,7 +235,7 @@ with_kernel()
 	for ((n = 1; n <= ROUNDS; n++)); do
 		round || return
 		seed=$((seed + 1))
-		step "$kernel: $n of $ROUNDS machines killed, $(wc -l <"$logs/cuts") disks judged"
+		step "$kernel: $n of $ROUNDS machines killed, $(grep -c " whole " "$logs/cuts") disks judged"
 	done
 	last_round || return
 }
@@ -248,4 +249,4 @@ for kernel in $KERNELS; do
 	# The next kernel's policies are tried on other file systems.
 	shift=$((shift + 1)) seed=$((seed + 1))
 done
-report "$logs/cuts" "$(wc -l <"$logs/accidents")"
+report "$logs/cuts"
