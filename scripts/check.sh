@@ -147,7 +147,7 @@ if [ -z "$TESTS" ]; then
 	spawn part static "$TOP/scripts/kernel/static.sh" --sources
 	spawn part uml "$TOP/scripts/uml/check.sh"
 	spawn part crashstates env KERNELS=uml "$TOP/scripts/powercut/crashstates.sh" --ktap
-	spawn part powercut env KERNELS=uml CUTS=33 LOGS="$logs/powercut" \
+	spawn part powercut env KERNELS=uml CUTS=30 LOGS="$logs/powercut" \
 		"$TOP/scripts/powercut/live.sh" --check
 	spawn part mutants "$TOP/scripts/mutants/run.sh" --quick --ktap
 fi

@@ -4,6 +4,7 @@
 # live.sh [--check]: cuts the power of disks while they are written to through vinteg,
 # and judges what is found on them. CUTS=number, KERNELS="uml 6.1 6.12 7.3" (uml is
 # User-Mode Linux 7.3), SEED=number of the first cut, SRC=checkout with another driver.
+# CUTS are those of durable policies; "unsafe" and broken disks come on top.
 # PLAN=file has cuts of its own, as live-guest.sh reads them. With --check it prints KTAP.
 #
 # Fails if anything was lost that had to be kept, but also if nothing was lost where
@@ -100,7 +101,7 @@ SHORT_PLACES="
 	ext4 written fua switching
 "
 POLICIES="none directsync writethrough writeback guest unsafe"
-# Broken disks, for policies that depend on what is broken.
+# Broken disks, for policies that depend on what is broken: one for each place.
 CONTROLS="
 	none ext4 written no-flush blocks
 	writeback xfs written no-flush blocks
@@ -108,29 +109,34 @@ CONTROLS="
 	directsync xfs written no-fua overwrite
 "
 
-# plan COUNT: that many cuts, the controls among them.
+# lines TEXT: those that have something.
+lines()
+{
+	sed 's/^[[:space:]]*//; /^$/d' <<<"$1"
+}
+
+# plan COUNT: that many cuts of durable policies, and the controls.
 plan()
 {
-	local seed=$SEED places=$PLACES policy host file disk load n=0
+	local seed=$SEED places controls place policy n=0 durable=0
 
+	places=$PLACES
 	[ -z "$check" ] || places=$SHORT_PLACES
-	while [ $n -lt "$1" ]; do
-		while read -r policy host file disk load; do
-			[ -z "$policy" ] || { echo "$seed $policy $host $file $disk $load"; n=$((n + 1)); }
-		done <<<"$CONTROLS"
-		while read -r host file disk load; do
-			[ -n "$host" ] || continue
-			for policy in $POLICIES; do
-				# A switch away from "unsafe" saves what it had promised.
-				case $policy-$load in
-				unsafe-switching | unsafe-override | unsafe-errors)
-					continue ;;
-				esac
-				echo "$seed $policy $host $file $disk $load"
-				n=$((n + 1))
-			done
-			seed=$((seed + 1))
-		done <<<"$places"
+	mapfile -t places < <(lines "$places")
+	mapfile -t controls < <(lines "$CONTROLS")
+	while [ $durable -lt "$1" ]; do
+		place=${places[n % ${#places[@]}]}
+		for policy in $POLICIES; do
+			# A switch away from "unsafe" saves what it had promised.
+			case "$policy $place" in
+			unsafe*switching | unsafe*override | unsafe*errors)
+				continue ;;
+			esac
+			echo "$seed $policy $place"
+			[ "$policy" = unsafe ] || durable=$((durable + 1))
+		done
+		echo "$seed ${controls[n % ${#controls[@]}]}"
+		n=$((n + 1)) seed=$((seed + 1))
 	done
 }
 
