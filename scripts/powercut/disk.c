@@ -10,10 +10,14 @@
  *   flush=ignored flushes do nothing: a broken disk
  *   evict=SEED    now and then some of the cache is written by itself, in any order,
  *                 down to single sectors; otherwise only a flush writes it
+ *   delay=SEED    writes and flushes take their time, and complete in any order: a
+ *                 flush may overtake writes that came before it, and then need not
+ *                 cover them; without it they complete at once
  *
  * Signals: SIGUSR1 makes the next flush, or the next forced write, fail; what was in
  * the cache is then lost for good, as on a disk whose medium is damaged.
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <endian.h>
 #include <err.h>
@@ -21,6 +25,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/nbd.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -32,6 +37,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SECTOR		512
@@ -40,6 +46,12 @@
 /* One write in so many is followed by the eviction of up to so many pages. */
 #define EVICT_ONE_IN	8
 #define EVICT_PAGES	16
+/* Requests take up to so many microseconds, and one in so many much longer. */
+#define DELAY_US	1000
+#define SLOW_ONE_IN	16
+#define SLOW_TIMES	16
+/* At a time; nbd never has so many. */
+#define MAX_QUEUED	1024
 
 /* Known to kernels and servers for long, but not to all headers. */
 #define SEND_WRITE_ZEROES	0x40
@@ -55,9 +67,21 @@ static struct {
 	unsigned int *list;	/* the pages that have such a bit */
 	unsigned int nr;
 	unsigned int dice;
-	bool evicts;
+	bool evicts, delays;
 	bool has_fua, ignores_fua, ignores_flush;
 } disk;
+
+/* A request that has come and is not done: what it writes is not in the cache yet. */
+struct queued {
+	struct nbd_request req;
+	void *data;		/* of a write */
+	long long due;		/* in nanoseconds */
+	int error;
+	bool flushed;		/* a flush that covers only what was done when it came */
+};
+
+static struct queued queue[MAX_QUEUED];
+static unsigned int nr_queued;
 
 static atomic_bool fail_next;
 
@@ -214,18 +238,38 @@ static void answer(int sock, const struct nbd_request *req, int error, size_t da
 	}
 }
 
-static void serve_request(int sock, const struct nbd_request *req)
+static long long now_ns(void)
 {
-	unsigned int type = ntohl(req->type);
-	size_t from = be64toh(req->from), len = ntohl(req->len), data = 0;
-	int error = 0;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static long long delay_ns(void)
+{
+	unsigned int us = DELAY_US;
+
+	if (!disk.delays)
+		return 0;
+	if (!(rand_r(&disk.dice) % SLOW_ONE_IN))
+		us *= SLOW_TIMES;
+	return rand_r(&disk.dice) % us * 1000LL;
+}
+
+static void complete(int sock, struct queued *q)
+{
+	unsigned int type = ntohl(q->req.type);
+	size_t from = be64toh(q->req.from), len = ntohl(q->req.len), data = 0;
+	int error = q->error;
 
 	switch (type & CMD_MASK) {
 	case NBD_CMD_READ:
 		data = len;
 		break;
 	case NBD_CMD_WRITE:
-		receive(sock, disk.now + from, len);
+		memcpy(disk.now + from, q->data, len);
+		free(q->data);
 		note_range(from, len);
 		break;
 	case NBD_CMD_TRIM:
@@ -234,10 +278,9 @@ static void serve_request(int sock, const struct nbd_request *req)
 		note_range(from, len);
 		break;
 	case NBD_CMD_FLUSH:
-		error = make_durable(false, 0, 0) ? 0 : EIO;
+		if (!q->flushed)
+			error = make_durable(false, 0, 0) ? 0 : EIO;
 		break;
-	case NBD_CMD_DISC:
-		exit(0);
 	default:
 		error = EINVAL;
 		break;
@@ -246,22 +289,85 @@ static void serve_request(int sock, const struct nbd_request *req)
 		error = make_durable(true, from, len) ? 0 : EIO;
 	else
 		evict();
-	answer(sock, req, error, error ? 0 : data);
+	answer(sock, &q->req, error, error ? 0 : data);
+}
+
+/* Reads, and all of a disk without delays, are done at once. */
+static void take_request(int sock)
+{
+	struct queued q = { };
+	unsigned int type;
+
+	receive(sock, &q.req, sizeof(q.req));
+	if (ntohl(q.req.magic) != NBD_REQUEST_MAGIC ||
+	    be64toh(q.req.from) + ntohl(q.req.len) > disk.size)
+		errx(1, "a request makes no sense");
+	type = ntohl(q.req.type) & CMD_MASK;
+	if (type == NBD_CMD_DISC)
+		exit(0);
+	if (type == NBD_CMD_WRITE) {
+		q.data = malloc(ntohl(q.req.len));
+		if (!q.data)
+			err(1, "memory");
+		receive(sock, q.data, ntohl(q.req.len));
+	}
+	if (!disk.delays || type == NBD_CMD_READ) {
+		complete(sock, &q);
+		return;
+	}
+	/* Or it covers what is done when it is done itself. A disk may do either. */
+	if (type == NBD_CMD_FLUSH && rand_r(&disk.dice) % 2) {
+		q.error = make_durable(false, 0, 0) ? 0 : EIO;
+		q.flushed = true;
+	}
+	if (nr_queued == MAX_QUEUED)
+		errx(1, "too many requests at a time");
+	q.due = now_ns() + delay_ns();
+	queue[nr_queued++] = q;
+}
+
+/* Returns the time of the next one, or 0 if there is none. */
+static long long complete_due(int sock)
+{
+	long long now = nr_queued ? now_ns() : 0, next = 0;
+	struct queued q;
+	unsigned int i;
+
+	for (i = 0; i < nr_queued;) {
+		q = queue[i];
+		if (q.due <= now) {
+			queue[i] = queue[--nr_queued];
+			complete(sock, &q);
+			continue;
+		}
+		if (!next || q.due < next)
+			next = q.due;
+		i++;
+	}
+	return next;
 }
 
 static void serve(int sock)
 {
-	struct nbd_request req;
+	struct pollfd fd = { .fd = sock, .events = POLLIN };
+	struct timespec timeout;
+	long long next;
 
 	/* The device is closed by its other end if that is gone before. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGUSR1, on_usr1);
 	for (;;) {
-		receive(sock, &req, sizeof(req));
-		if (ntohl(req.magic) != NBD_REQUEST_MAGIC ||
-		    be64toh(req.from) + ntohl(req.len) > disk.size)
-			errx(1, "a request makes no sense");
-		serve_request(sock, &req);
+		next = complete_due(sock);
+		if (next) {
+			next -= now_ns();
+			next = next > 0 ? next : 0;
+			timeout.tv_sec = next / 1000000000;
+			timeout.tv_nsec = next % 1000000000;
+			/* A signal, or nothing new. */
+			if (ppoll(&fd, 1, &timeout, NULL) <= 0)
+				continue;
+		}
+		take_request(sock);
 	}
 }
 
@@ -292,6 +398,9 @@ static void set_option(const char *option)
 		disk.ignores_flush = true;
 	} else if (!strncmp(option, "evict=", 6)) {
 		disk.evicts = true;
+		disk.dice = strtoul(option + 6, NULL, 0);
+	} else if (!strncmp(option, "delay=", 6)) {
+		disk.delays = true;
 		disk.dice = strtoul(option + 6, NULL, 0);
 	} else {
 		errx(2, "unknown option '%s'", option);

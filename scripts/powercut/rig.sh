@@ -84,10 +84,10 @@ disk_options()
 	# Some disks write by themselves now and then, others only when told to.
 	[ $(($2 % 2)) = 0 ] || evict=("evict=$2")
 	case $1 in
-	volatile)	echo "${evict[*]}" ;;
-	fua)		echo "fua ${evict[*]}" ;;
-	no-flush)	echo "flush=ignored" ;;
-	no-fua)		echo "fua=ignored" ;;
+	volatile)	echo "delay=$2 ${evict[*]}" ;;
+	fua)		echo "delay=$2 fua ${evict[*]}" ;;
+	no-flush)	echo "delay=$2 flush=ignored" ;;
+	no-fua)		echo "delay=$2 fua=ignored" ;;
 	esac
 }
 
