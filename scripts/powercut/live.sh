@@ -193,7 +193,8 @@ run()
 	total=$(wc -l <"$logs/plan")
 	for ((from = 1; from <= total; from += ROW * RIGS)); do
 		for ((rig = 0; rig < RIGS; rig++)); do
-			tail -n +$from "$logs/plan" | head -n $((ROW * RIGS)) |
+			# Not by way of "head", which would end its writer with SIGPIPE.
+			sed -n "$from,$((from + ROW * RIGS - 1))p" "$logs/plan" |
 				awk -v n=$RIGS -v r=$rig '(NR - 1) % n == r' >"$dir/job/plan$rig"
 		done
 		boot "$kernel" | follow "$kernel" || rc=$?
