@@ -39,6 +39,10 @@ load_blocks()
 	case ${options[*]} in
 	*--switch*)	options+=(--sysfs "/sys/block/$VINTEG") ;;
 	esac
+	# The host's file system allocates blocks until the power goes.
+	case $kind in
+	sparse | unwritten | reflinked)	options+=(--no-fill) ;;
+	esac
 	begin ./workload --device "/dev/$VINTEG" --ledger "$WORK/ledger" --policy "$claim" \
 		--seed "$seed" --run "$seed" "${options[@]}"
 	[ "$load" = switching ] || return 0

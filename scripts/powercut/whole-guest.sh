@@ -50,12 +50,17 @@ before()
 # until_cut: writes.
 until_cut()
 {
-	local claim=$policy
+	local claim=$policy options=()
 
 	# The ledger is of a promise that "unsafe" has to be seen to break.
 	[ "$policy" != unsafe ] || claim=writeback
+	# Files are new, and blank.
+	[ "$host" != raw ] || options=(--unknown)
+	case $kind in
+	sparse | unwritten | reflinked)	options+=(--no-fill) ;;
+	esac
 	bind "$policy" || complain "cannot bind" || return
-	./workload --device "/dev/$VINTEG" --ledger "/dev/virtio-ports/cut$RIG" --unknown \
+	./workload --device "/dev/$VINTEG" --ledger "/dev/virtio-ports/cut$RIG" "${options[@]}" \
 		--policy "$claim" --seed "$seed" --size "$FILE_SIZE" 2>&1
 }
 

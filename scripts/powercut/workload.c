@@ -34,6 +34,7 @@ static void help(void)
 	      "  --no-discard      no discards, no zeroing\n"
 	      "  --no-cached       nothing through the page cache above the disk\n"
 	      "  --unknown         the disk is not all zeros\n"
+	      "  --no-fill         doesn't write once to each place before the rest\n"
 	      "What the operator does meanwhile, to --sysfs /sys/block/X:\n"
 	      "  --switch A,B,...  switches between these policies\n"
 	      "  --claim NAME      writes down this policy in place of the one switched to\n"
@@ -138,7 +139,10 @@ void log_done(struct workload *w, __u64 seq, int error)
 	ledger_write(w->ledger, &r);
 }
 
-/* So that whatever is lost leaves something behind that is not blank. */
+/*
+ * So that whatever is lost leaves something behind that is not blank. But all blocks of
+ * the file below have their place then.
+ */
 static void fill(struct workload *w)
 {
 	int fd = open(w->device, O_RDWR | O_DIRECT);
@@ -244,7 +248,7 @@ int main(int argc, char **argv)
 		DEVICE = 1, LEDGER, POLICY, RUN, SEED, CLOCK, SIZE, OPS, SECONDS, PAUSE,
 		SYSFS, SWITCH, CLAIM, EVERY, VALUES
 	};
-	static int no_discard, no_cached, unknown, override, clear;
+	static int no_discard, no_cached, no_fill, unknown, override, clear;
 	static const struct option options[] = {
 		{ "device", 1, 0, DEVICE }, { "ledger", 1, 0, LEDGER },
 		{ "policy", 1, 0, POLICY }, { "run", 1, 0, RUN }, { "seed", 1, 0, SEED },
@@ -253,8 +257,8 @@ int main(int argc, char **argv)
 		{ "sysfs", 1, 0, SYSFS }, { "switch", 1, 0, SWITCH },
 		{ "claim", 1, 0, CLAIM }, { "every", 1, 0, EVERY },
 		{ "no-discard", 0, &no_discard, 1 }, { "no-cached", 0, &no_cached, 1 },
-		{ "unknown", 0, &unknown, 1 }, { "override", 0, &override, 1 },
-		{ "clear", 0, &clear, 1 }, { }
+		{ "no-fill", 0, &no_fill, 1 }, { "unknown", 0, &unknown, 1 },
+		{ "override", 0, &override, 1 }, { "clear", 0, &clear, 1 }, { }
 	};
 	char *value[VALUES] = { };
 	struct workload w = { };
@@ -294,7 +298,8 @@ int main(int argc, char **argv)
 	measure(&w, number(value[SIZE], 0) << 20);
 	first.sectors = w.sectors;
 	ledger_write(w.ledger, &first);
-	fill(&w);
+	if (!no_fill)
+		fill(&w);
 	write_all(&w, &operator, !no_discard, !no_cached, number(value[SECONDS], 0));
 	ledger_write(w.ledger, &last);
 	return 0;
