@@ -70,17 +70,27 @@ has_begun()
 	[ "$size" -gt 100 ] || [ ! -e "/proc/$load_pid" ]
 }
 
-# What the ledger has when the disk has stopped was acknowledged. Then the disk forgets.
+# What the ledger has when the disk has stopped was acknowledged. In half of the cuts the
+# disk is dead by then, the load has run into its errors, and what was acknowledged after
+# the disk's death counts, too. Sets dead_first.
 cut()
 {
-	kill -STOP "$disk_pid"
-	[ $((RANDOM % 2)) = 0 ] || nap 0.0$((RANDOM % 5))
-	cp "$WORK/ledger" "$WORK/kept"
-	# One after the other: killed while it sends to a disk that has stopped, the
-	# workload leaves the rest to nbd, which in 7.3 then loses its way.
-	kill -KILL "$disk_pid"
-	wait "$disk_parent" 2>/dev/null
-	kill -KILL -- "-$load_pid"
+	dead_first=$((RANDOM % 2))
+	# The ledger may say that nothing but syncs fails: see load_blocks().
+	[ "$load" != errors ] || dead_first=$((seed % 2))
+	if [ $dead_first = 1 ]; then
+		power_off 2>/dev/null
+		nap 0.$((RANDOM % 3))$((RANDOM % 10))
+		cp "$WORK/ledger" "$WORK/kept"
+	else
+		kill -STOP "$disk_pid"
+		[ $((RANDOM % 2)) = 0 ] || nap 0.0$((RANDOM % 5))
+		cp "$WORK/ledger" "$WORK/kept"
+		# One after the other: killed while it sends to a disk that has stopped, the
+		# workload leaves the rest to nbd, which in 7.3 then loses its way.
+		power_off 2>/dev/null
+	fi
+	kill -KILL -- "-$load_pid" 2>/dev/null
 	wait "$load_pid" 2>/dev/null
 }
 
@@ -134,6 +144,7 @@ keep_evidence()
 one()
 {
 	local seed=$1 policy=$2 host=$3 kind=$4 disk_kind=$5 load=$6 claim verdict numbers
+	local dead_first
 
 	RANDOM=$((seed % 32768))
 	claim=$policy
@@ -162,7 +173,7 @@ one()
 	if is_files "$load"; then judge_files; else judge_by "$WORK/kept"; fi
 	host_umount || [ "$host" = raw ] || complain "$host stays mounted after all" || return
 	power_off
-	echo "@cut $* $verdict $numbers"
+	echo "@cut $* $verdict $numbers dead-first $dead_first"
 	case $policy-$disk_kind-$verdict in
 	unsafe-* | *-no-* | *-kept)	;;
 	*)				keep_evidence "$@" ;;
