@@ -32,15 +32,19 @@ static int is_there(int fd, __u64 run, __u64 seq)
 
 static void check(FILE *ledger, const char *name, const char *path, __u64 run)
 {
-	__u64 seq, acknowledged = 0, found = 0;
-	char writer[64], end;
+	__u64 seq, acknowledged = 0, found = 0, number = 0;
+	char line[128], writer[64], end;
 	/* A file that is gone has lost all of its records. */
 	int fd = open(path, O_RDONLY);
 
 	rewind(ledger);
-	/* The last line may have been cut, too: then it was no acknowledgment. */
-	while (fscanf(ledger, "%63s %llu%c", writer, &seq, &end) == 3 &&
-	       end == '\n') {
+	while (fgets(line, sizeof(line), ledger)) {
+		number++;
+		/* The last line may have been cut, too: then it was no acknowledgment. */
+		if (!strchr(line, '\n') && feof(ledger))
+			break;
+		if (sscanf(line, "%63s %llu%c", writer, &seq, &end) != 3 || end != '\n')
+			errx(2, "ledger: line %llu is no acknowledgment", number);
 		if (strcmp(writer, name))
 			continue;
 		acknowledged++;

@@ -111,14 +111,15 @@ again()
 
 judge_files()
 {
-	local acknowledged=0 found=0 a f
+	local acknowledged=0 found=0 files=0 a f
 
 	: >"$WORK/judged"
 	bind writeback || complain "no second life" || return
 	verdict=UNMOUNTABLE
 	if mount -t "$load" "/dev/$VINTEG" "$UPPER" 2>>"$WORK/judged"; then
 		verdict=kept
-		./checker "$seed" "$WORK/kept" a="$UPPER/a" b="$UPPER/b" c="$UPPER/c" >>"$WORK/judged"
+		./checker "$seed" "$WORK/kept" a="$UPPER/a" b="$UPPER/b" c="$UPPER/c" \
+			>>"$WORK/judged" 2>&1 || verdict=UNKNOWN
 		umount "$UPPER"
 		case $load in
 		ext4)	e2fsck -fn "/dev/$VINTEG" ;;
@@ -127,8 +128,10 @@ judge_files()
 		esac >>"$WORK/judged" 2>&1 || verdict=DAMAGED
 	fi
 	while read -r _ _ a _ f; do
-		acknowledged=$((acknowledged + a)) found=$((found + f))
+		acknowledged=$((acknowledged + a)) found=$((found + f)) files=$((files + 1))
 	done < <(grep '^[abc] acknowledged' "$WORK/judged")
+	# Nothing of nothing is no proof.
+	[ $verdict != kept ] || { [ $files = 3 ] && [ $acknowledged -gt 0 ]; } || verdict=UNKNOWN
 	[ $verdict != kept ] || [ "$acknowledged" = "$found" ] || verdict=LOST
 	numbers="acknowledged $acknowledged durable $acknowledged lost $((acknowledged - found))"
 	until_true is_unbound
