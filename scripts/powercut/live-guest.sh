@@ -34,7 +34,10 @@ load_blocks()
 	overwrite)	options=(--no-discard) ;;
 	switching)	options=(--switch "$policies" --every 30) ;;
 	override)	options=(--switch "$policies" --every 200 --override) ;;
-	errors)		options=(--switch "$policies" --every 200 --clear) ;;
+	errors)
+		# The page cache above may tell of an error much later, and not of vinteg's.
+		options=(--switch "$policies" --every 200 --clear --no-cached)
+		;;
 	esac
 	case ${options[*]} in
 	*--switch*)	options+=(--sysfs "/sys/block/$VINTEG") ;;
@@ -68,6 +71,41 @@ has_begun()
 	size=$(stat -c %s "$WORK/ledger")
 	is_files "$load" || size=$((size / 10))
 	[ "$size" -gt 100 ] || [ ! -e "/proc/$load_pid" ]
+}
+
+# What the ledger ends with: the value of a word of "ending".
+ends_with()
+{
+	local words
+
+	read -ra words < <(./ending "${2:-$WORK/ledger}")
+	while [ ${#words[@]} -gt 1 ]; do
+		[ "${words[0]}" != "$1" ] || echo "${words[1]}"
+		words=("${words[@]:2}")
+	done
+}
+
+has_had()
+{
+	[ "$(ends_with "$1")" -gt 0 ] || [ ! -e "/proc/$load_pid" ]
+}
+
+# What the cut has to come after, or it would be one like any other.
+wait_for_event()
+{
+	case $load in
+	override)
+		until_true has_had override
+		# At once, or when the driver has noticed, or when all has been taken back.
+		[ $((RANDOM % 2)) = 0 ] || nap $((RANDOM % 6))
+		nap 0.$((RANDOM % 10))
+		;;
+	errors)
+		kill -USR1 "$disk_pid"
+		until_true has_had failed
+		nap 0.$((RANDOM % 10))
+		;;
+	esac
 }
 
 # What the ledger has when the disk has stopped was acknowledged. In half of the cuts the
@@ -164,10 +202,7 @@ one()
 	until_true has_begun
 	[ -e "/proc/$load_pid" ] || complain "the load has come to an end: $(<"$WORK/load.err")" || return
 	nap 0.$((RANDOM % 10))$((RANDOM % 10))
-	if [ "$load" = errors ]; then
-		kill -USR1 "$disk_pid"
-		nap 0.$((RANDOM % 10))
-	fi
+	wait_for_event
 	cut
 	throw_away || return
 	[ $((RANDOM % 8)) != 0 ] || [ "$host" = raw ] || again || return
@@ -176,6 +211,7 @@ one()
 	if is_files "$load"; then judge_files; else judge_by "$WORK/kept"; fi
 	host_umount || [ "$host" = raw ] || complain "$host stays mounted after all" || return
 	power_off
+	is_files "$load" || numbers+=" $(./ending "$WORK/kept")"
 	echo "@cut $* $verdict $numbers dead-first $dead_first"
 	case $policy-$disk_kind-$verdict in
 	unsafe-* | *-no-* | *-kept)	;;

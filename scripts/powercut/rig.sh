@@ -141,6 +141,9 @@ target()
 # bind POLICY
 bind()
 {
+	# As it is by itself: a load that was cut may have left it otherwise, and then the
+	# block layer would answer flushes for all that come after.
+	echo "write back" >"/sys/block/$VINTEG/queue/write_cache" || return
 	echo "$1" >"/sys/block/$VINTEG/cache_policy" &&
 		target >"/sys/block/$VINTEG/backing_file" || return
 	# The last load may have left an error that nobody has asked for yet.
