@@ -17,6 +17,8 @@ cd "$(dirname "$0")" || exit
 
 # Bytes per second that a workload may write while the policy is switched.
 THROTTLE=4000000
+# One cut in so many is followed by another, or two, while all comes up again.
+AGAIN=3
 
 # begin COMMAND...: in the background, in a group of its own.
 begin()
@@ -132,18 +134,28 @@ cut()
 	wait "$load_pid" 2>/dev/null
 }
 
-# The power may go again while the host's file system recovers.
-again()
+# What comes up by itself when the power is back: the host's file system, and that on
+# vinteg. Both have their journals to replay.
+recover()
 {
-	local n
+	host_mount && bind "$claim" || return
+	! is_files "$load" || mount -t "$load" "/dev/$VINTEG" "$UPPER"
+}
+
+# The power may go again meanwhile. Sets again.
+cut_again()
+{
+	local n recovery
 
 	for ((n = RANDOM % 2; n >= 0; n--)); do
-		power_on "evict=$seed" || return
-		host_mount 2>/dev/null &
-		nap 0.$((RANDOM % 3))$((RANDOM % 10))
-		power_off
-		wait $! 2>/dev/null
-		unmount "$HOST" 2>/dev/null
+		power_on "delay=$seed" "evict=$seed" || return
+		recover 2>/dev/null &
+		recovery=$!
+		nap 0.$((RANDOM % 4))$((RANDOM % 10))
+		power_off 2>/dev/null
+		wait $recovery
+		throw_away || return
+		again=$((again + 1))
 	done
 }
 
@@ -175,17 +187,45 @@ judge_files()
 	until_true is_unbound
 }
 
-# What it takes to look into it: the ledger as far as it goes, and the disk.
+judge()
+{
+	if ! host_mount; then
+		verdict=UNMOUNTABLE numbers="acknowledged 0 durable 0"
+		dmesg | tail -n 5 >"$WORK/judged"
+		return 0
+	fi
+	if is_files "$load"; then judge_files; else judge_by "$WORK/kept"; fi &&
+		{ [ "$host" = raw ] || umount "$HOST" || complain "$host stays mounted after all"; }
+}
+
+# What was kept has to be there the second time, too.
+judge_twice()
+{
+	local first judged
+
+	judge || return
+	[ "$verdict" = kept ] || return 0
+	first=$numbers judged=$(<"$WORK/judged")
+	echo 3 >/proc/sys/vm/drop_caches
+	judge || return
+	if [ "$verdict $numbers" != "kept $first" ]; then
+		verdict=UNSTEADY
+		printf '%s\n' "before:" "$judged" >>"$WORK/judged"
+	fi
+}
+
+# What it takes to look into it: the ledger as far as it goes, and the disk as the cut left
+# it, before anybody recovered what is on it.
 keep_evidence()
 {
 	sed 's/^/@note /' "$WORK/judged"
-	tar -cSz -C "$WORK" -f "/evidence/$(IFS=-; echo "$*").tar.gz" kept judged image
+	tar -cSz -C "$WORK" -f "/evidence/$(IFS=-; echo "$*").tar.gz" kept judged crash
 }
 
 one()
 {
 	local seed=$1 policy=$2 host=$3 kind=$4 disk_kind=$5 load=$6 claim verdict numbers
-	local dead_first
+	local dead_first again=0
 
 	RANDOM=$((seed % 32768))
 	claim=$policy
@@ -205,14 +245,13 @@ one()
 	wait_for_event
 	cut
 	throw_away || return
-	[ $((RANDOM % 8)) != 0 ] || [ "$host" = raw ] || again || return
+	cp --sparse=always "$WORK/image" "$WORK/crash"
+	[ $((RANDOM % AGAIN)) != 0 ] || cut_again || return
 	power_on || return
-	host_mount || complain "$host is damaged" || return
-	if is_files "$load"; then judge_files; else judge_by "$WORK/kept"; fi
-	host_umount || [ "$host" = raw ] || complain "$host stays mounted after all" || return
+	judge_twice || return
 	power_off
 	is_files "$load" || numbers+=" $(./ending "$WORK/kept")"
-	echo "@cut $* $verdict $numbers dead-first $dead_first"
+	echo "@cut $* $verdict $numbers dead-first $dead_first again $again"
 	case $policy-$disk_kind-$verdict in
 	unsafe-* | *-no-* | *-kept)	;;
 	*)				keep_evidence "$@" ;;
