@@ -225,9 +225,10 @@ keep_evidence()
 one()
 {
 	local seed=$1 policy=$2 host=$3 kind=$4 disk_kind=$5 load=$6 claim verdict numbers
-	local dead_first again=0
+	local dead_first again=0 inflight waiting=0
 
-	RANDOM=$((seed % 32768))
+	# The same requests for all policies, but not the same cut.
+	read -r RANDOM _ < <(cksum <<<"$seed $policy")
 	claim=$policy
 	# It is judged by a promise that it doesn't keep, and that has to be noticed.
 	[ "$policy" != unsafe ] || claim=writeback
@@ -243,6 +244,8 @@ one()
 	[ -e "/proc/$load_pid" ] || complain "the load has come to an end: $(<"$WORK/load.err")" || return
 	nap 0.$((RANDOM % 10))$((RANDOM % 10))
 	wait_for_event
+	# Requests that the driver has; more may wait for io.max.
+	read -r -a inflight <"/sys/block/$VINTEG/inflight"
 	cut
 	throw_away || return
 	cp --sparse=always "$WORK/image" "$WORK/crash"
@@ -250,7 +253,11 @@ one()
 	power_on || return
 	judge_twice || return
 	power_off
-	is_files "$load" || numbers+=" $(./ending "$WORK/kept")"
+	if ! is_files "$load"; then
+		numbers+=" $(./ending "$WORK/kept")"
+		waiting=$(($(ends_with busy "$WORK/kept") - inflight[0] - inflight[1]))
+	fi
+	[ "$load" != switching ] || numbers+=" waiting $waiting"
 	echo "@cut $* $verdict $numbers dead-first $dead_first again $again"
 	case $policy-$disk_kind-$verdict in
 	unsafe-* | *-no-* | *-kept)	;;
