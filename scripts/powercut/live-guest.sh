@@ -45,7 +45,7 @@ load_blocks()
 	*--switch*)	options+=(--sysfs "/sys/block/$VINTEG") ;;
 	esac
 	# The host's file system allocates blocks until the power goes.
-	case $kind in
+	case ${kind%,4k} in
 	sparse | unwritten | reflinked)	options+=(--no-fill) ;;
 	esac
 	begin ./workload --device "/dev/$VINTEG" --ledger "$WORK/ledger" --policy "$claim" \

@@ -4,7 +4,8 @@
 # To be sourced, in a machine: disks that lose their power, and what is built on them:
 # the host's file system, the file on it, the vinteg device. RIG is a number: several
 # rigs work side by side, each with a disk and a device of its own. "host", the kind of
-# the host's file system, is set by whoever sources it.
+# the host's file system, and "kind", that of the file on it, are set by whoever sources
+# it. With ",4k" at the end of the latter, the device has logical blocks of 4 KiB.
 
 RIG=${RIG:-0}
 WORK=/tmp/rig$RIG
@@ -119,7 +120,7 @@ make_file()
 	local file=$HOST/a.img
 
 	[ "$host" != btrfs-nocow ] || chattr +C "$HOST"
-	case $1 in
+	case ${1%,4k} in
 	sparse)		truncate -s "$2M" "$file" ;;
 	unwritten)	fallocate -l "$2M" "$file" ;;
 	written)	dd if=/dev/zero of="$file" bs=1M count="$2" status=none ;;
@@ -139,8 +140,12 @@ target()
 }
 
 # bind POLICY
+# shellcheck disable=SC2154 # kind: see the top
 bind()
 {
+	case $kind in
+	*,4k)	echo 4096 >"/sys/block/$VINTEG/logical_block_size" || return ;;
+	esac
 	# As it is by itself: a load that was cut may have left it otherwise, and then the
 	# block layer would answer flushes for all that come after.
 	echo "write back" >"/sys/block/$VINTEG/queue/write_cache" || return
