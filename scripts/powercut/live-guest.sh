@@ -105,6 +105,7 @@ wait_for_event()
 	errors)
 		kill -USR1 "$disk_pid"
 		until_true has_had failed
+		failures=$(ends_with failed)
 		nap 0.$((RANDOM % 10))
 		;;
 	esac
@@ -225,7 +226,7 @@ keep_evidence()
 one()
 {
 	local seed=$1 policy=$2 host=$3 kind=$4 disk_kind=$5 load=$6 claim verdict numbers
-	local dead_first again=0 inflight waiting=0
+	local dead_first again=0 inflight waiting=0 failures=0
 
 	# The same requests for all policies, but not the same cut.
 	read -r RANDOM _ < <(cksum <<<"$seed $policy")
@@ -258,6 +259,8 @@ one()
 		waiting=$(($(ends_with busy "$WORK/kept") - inflight[0] - inflight[1]))
 	fi
 	[ "$load" != switching ] || numbers+=" waiting $waiting"
+	# Before the disk died, after which everything fails.
+	[ "$load" != errors ] || numbers+=" failures $failures"
 	echo "@cut $* $verdict $numbers dead-first $dead_first again $again"
 	case $policy-$disk_kind-$verdict in
 	unsafe-* | *-no-* | *-kept)	;;

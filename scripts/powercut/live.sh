@@ -99,6 +99,7 @@ SHORT_PLACES="
 	ext4 sparse fua blocks
 	xfs unwritten volatile blocks
 	ext4 written fua switching
+	raw - volatile errors
 "
 POLICIES="none directsync writethrough writeback guest unsafe"
 # Broken disks, for policies that depend on what is broken: one for each place.

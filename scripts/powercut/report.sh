@@ -45,11 +45,13 @@ report()
 			# Whoever looks twice has to see the same.
 			amiss = lost || $8 == "UNSTEADY"
 			accidents += !amiss && $8 != "kept"
+			delete value
+			for (i = 9; i < NF; i++)
+				value[$i] = $(i + 1)
 			key = sprintf("%-6s %-13s %-12s %-12s %-9s %-10s", kernel, policy, host, file,
 				disk, load)
-			for (i = 9; i < NF; i++)
-				if ($i == "acknowledged" || $i == "durable")
-					sum[key, $i] += $(i + 1)
+			sum[key, "acknowledged"] += value["acknowledged"]
+			sum[key, "durable"] += value["durable"]
 			cuts[key]++
 			lossy[key] += amiss
 			if (disk ~ /^no-/) {
@@ -60,6 +62,15 @@ report()
 			} else {
 				durable++
 				kept[policy]++; violations[policy] += amiss
+				dead_first += value["dead-first"]; again += value["again"] > 0
+				loads[load]++
+				if (load == "switching") {
+					under_way += value["switch"] == 2
+					just_before += value["switch"] == 1
+				}
+				waiting += value["waiting"] > 0
+				failures += load == "errors" && value["failures"] > 0
+				overrides += load == "override" && value["override"] > 0
 			}
 		}
 		END {
@@ -74,9 +85,15 @@ report()
 				close(sort)
 				print ""
 			}
-			print (ktap ? "# " : "") "cuts of durable policies: " durable + 0 \
+			comment = ktap ? "# " : ""
+			print comment "cuts of durable policies: " durable + 0 \
 				", of unsafe: " unsafe + 0 ", of broken disks: " nr_controls + 0 \
 				"; machines killed: " killed + 0
+			print comment "of the durable ones " dead_first + 0 " let the load run on after the " \
+				"disk had died, " again + 0 " were cut again while all came up"
+			print comment "of " loads["switching"] + 0 " while policies were switched " \
+				under_way + 0 " came in a switch, " just_before + 0 \
+				" just after one, " waiting + 0 " with writes that io.max held back"
 			split("none directsync writethrough writeback guest", names, " ")
 			for (i = 1; i in names; i++)
 				result(kept[names[i]], !violations[names[i]],
@@ -87,6 +104,16 @@ report()
 			for (i = 1; i in broken; i++)
 				result(controls[broken[i]], detected[broken[i]] * 100 >= least * controls[broken[i]],
 					"a disk with " broken[i] " loses, and it is seen: in " share(detected[broken[i]], controls[broken[i]]))
+			# Else they were cuts like any other.
+			if (loads["switching"])
+				result(1, under_way + just_before >= loads["switching"] / 2,
+					"switches are cut: " share(under_way + just_before, loads["switching"]))
+			if (loads["errors"])
+				result(1, failures * 100 >= least * loads["errors"],
+					"the load \"errors\" has met a failure in " share(failures, loads["errors"]))
+			if (loads["override"])
+				result(1, overrides * 100 >= least * loads["override"],
+					"the load \"override\" has set queue/write_cache in " share(overrides, loads["override"]))
 			result(1, !accidents, "all could be judged, and the machines live to the end: " \
 				accidents + 0 " accidents")
 			exit bad != 0
