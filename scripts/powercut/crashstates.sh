@@ -65,8 +65,8 @@ programs()
 		$cc -static -o /out/job/workload workload.c writers.c operator.c ledger.c stamp.c
 		$cc -static -o /out/job/extents extents.c
 		$cc -fPIC -shared -I/out/include -o /out/job/recorder.so recorder.c
-		$cc -static -o /out/crashstates crashstates.c model.c oracle.c ledger.c stamp.c
-		$cc -static -o /out/oracle_test oracle_test.c oracle.c ledger.c stamp.c'
+		$cc -static -o /out/crashstates crashstates.c model.c oracle.c verdict.c ledger.c stamp.c
+		$cc -static -o /out/oracle_test oracle_test.c oracle.c verdict.c ledger.c stamp.c'
 	install -m 755 "$here/crashstates-guest.sh" "$work/job/run"
 }
 

@@ -19,7 +19,7 @@ compile()
 		cd /mnt
 		$cc -o /out/disk disk.c
 		$cc -o /out/workload workload.c writers.c operator.c ledger.c stamp.c
-		$cc -o /out/judge judge.c oracle.c ledger.c stamp.c
+		$cc -o /out/judge judge.c oracle.c verdict.c ledger.c stamp.c
 		$cc -o /out/ending ending.c ledger.c
 		$cc -o /out/writer writer.c stamp.c
 		$cc -o /out/checker checker.c stamp.c'

@@ -4,63 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "oracle.h"
-#include "stamp.h"
-
-#define NEVER	(~0ULL)
-
-struct op {
-	__u64 issued;		/* 0: no such request */
-	__u64 done;		/* NEVER: not yet */
-	__u64 lba;
-	__u32 sectors;
-	__s32 error;
-	__u8 kind;
-	__u8 mode;		/* the weakest promise that may have been in force */
-	bool forced;		/* the driver knew that every write has to be durable */
-	bool bypassed;		/* the block layer may have answered for the driver */
-	bool promised;		/* said to be durable, under MODE_NEVER */
-	bool durable;
-};
-
-struct sector {
-	__u64 demand;		/* when the newest that must survive was issued */
-	__u64 blanked;		/* when the last discard or zeroing was done */
-	__u32 blanking;		/* so many of them are under way */
-	__u32 demander;		/* that request's number */
-	bool changed;
-};
-
-struct list {
-	__u32 *items;
-	__u64 count;
-	__u64 size;
-};
-
-struct oracle {
-	__u64 run;
-	bool unknown_content;
-	struct sector *sectors;
-	struct op *ops;		/* by their number */
-	__u64 nr_ops;
-	struct list busy;	/* not done */
-	struct list waiting;	/* done, but not durable */
-	struct list changes;
-
-	enum ledger_mode mode;
-	enum ledger_mode next;	/* that of a switch under way, or 0 */
-	__u64 switched;		/* when that began */
-
-	enum { OFF, SETTING, ON, RESETTING } override;
-	__u64 overridden;	/* since when for certain */
-	bool noticed;		/* by the driver, which stays so until a switch */
-	bool forced;		/* every write that is issued now is durable */
-
-	__u64 failed;		/* when a flush failed, 0: none or forgiven */
-	__u64 cleared;		/* when it was forgiven, of flushes from before too */
-	char objection[128];
-	struct oracle_counts counts;
-};
+#include "oracle_state.h"
 
 static void *grow(void *array, __u64 count, size_t size)
 {
@@ -392,49 +336,6 @@ bool oracle_feed(struct oracle *o, const struct ledger_record *r)
 	}
 }
 
-__u32 oracle_content(const struct oracle *o, __u64 lba, const void *sector)
-{
-	struct stamp stamp;
-
-	switch (stamp_read(sector, &stamp)) {
-	case STAMP_BLANK:
-		return CONTENT_BLANK;
-	case STAMP_BROKEN:
-		return CONTENT_BROKEN;
-	case STAMP_VALID:
-		break;
-	}
-	if (stamp.run != o->run || stamp.lba != lba || !stamp.seq ||
-	    stamp.seq >= CONTENT_STRANGE)
-		return CONTENT_STRANGE;
-	return stamp.seq;
-}
-
-enum verdict oracle_judge(const struct oracle *o, __u64 lba, __u32 content)
-{
-	const struct sector *s = &o->sectors[lba];
-	const struct op *op;
-
-	if (o->unknown_content && !s->demand &&
-	    (content == CONTENT_BROKEN || content == CONTENT_STRANGE))
-		return FINE;
-	switch (content) {
-	case CONTENT_BLANK:
-		return !s->demand || s->blanking || s->blanked >= s->demand ? FINE : LOST;
-	case CONTENT_BROKEN:
-		return BROKEN;
-	case CONTENT_STRANGE:
-		return STRANGE;
-	}
-	if (content >= o->nr_ops)
-		return STRANGE;
-	op = &o->ops[content];
-	if (!op->issued || !ledger_is_write(op->kind) || lba < op->lba ||
-	    lba >= op->lba + op->sectors)
-		return STRANGE;
-	return op->done >= s->demand ? FINE : LOST;
-}
-
 __u64 oracle_changes(struct oracle *o, const __u32 **lbas)
 {
 	__u64 count = o->changes.count, i;
@@ -446,16 +347,6 @@ __u64 oracle_changes(struct oracle *o, const __u32 **lbas)
 	return count;
 }
 
-__u64 oracle_demand(const struct oracle *o, __u64 lba)
-{
-	return o->sectors[lba].demander;
-}
-
-bool oracle_is_durable(const struct oracle *o, __u32 content)
-{
-	return content < o->nr_ops && o->ops[content].durable;
-}
-
 const char *oracle_objection(const struct oracle *o)
 {
 	return o->objection;
@@ -464,37 +355,4 @@ const char *oracle_objection(const struct oracle *o)
 const struct oracle_counts *oracle_counts(const struct oracle *o)
 {
 	return &o->counts;
-}
-
-const char *verdict_name(enum verdict verdict)
-{
-	static const char * const names[VERDICTS] = { "fine", "lost", "broken", "strange" };
-
-	return names[verdict];
-}
-
-void oracle_explain(const struct oracle *o, __u64 lba, __u32 content, char *text, size_t size)
-{
-	__u32 by = o->sectors[lba].demander;
-	char what[80];
-
-	if (content == CONTENT_BLANK)
-		snprintf(what, sizeof(what), "zeros");
-	else if (content == CONTENT_BROKEN)
-		snprintf(what, sizeof(what), "neither zeros nor an intact stamp");
-	else if (content == CONTENT_STRANGE)
-		snprintf(what, sizeof(what), "a stamp of another place or run");
-	else if (content < o->nr_ops && o->ops[content].issued)
-		snprintf(what, sizeof(what), "request %u (issued at %llu, done at %lld)", content,
-			 o->ops[content].issued, (long long)o->ops[content].done);
-	else
-		snprintf(what, sizeof(what), "request %u, which was never made", content);
-	if (!by)
-		snprintf(text, size, "sector %llu: %s, %s; nothing had to survive there", lba,
-			 verdict_name(oracle_judge(o, lba, content)), what);
-	else
-		snprintf(text, size,
-			 "sector %llu: %s, %s; request %u (%s, issued at %llu, done at %llu) or newer had to survive",
-			 lba, verdict_name(oracle_judge(o, lba, content)), what, by,
-			 ledger_op_name(o->ops[by].kind), o->ops[by].issued, o->ops[by].done);
 }
