@@ -55,6 +55,7 @@ enum ledger_override {
 
 /* In .flags of LEDGER_START. */
 #define LEDGER_UNKNOWN_CONTENT	1	/* else the disk is all zeros */
+#define LEDGER_SYNCS_FAIL	2	/* of the disk below; reads and plain writes never do */
 
 struct ledger_record {
 	__u32 magic;

@@ -39,6 +39,8 @@ load_blocks()
 	errors)
 		# The page cache above may tell of an error much later, and not of vinteg's.
 		options=(--switch "$policies" --every 200 --clear --no-cached)
+		# A file system shuts down, and then fails on its own. So does a dead disk.
+		[ "$host" != raw ] || [ $((seed % 2)) = 1 ] || options+=(--syncs-fail)
 		;;
 	esac
 	case ${options[*]} in

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ struct oracle *oracle_new(const struct ledger_record *first)
 	o->run = first->run;
 	o->mode = first->mode;
 	o->unknown_content = first->flags & LEDGER_UNKNOWN_CONTENT;
+	o->syncs_fail = first->flags & LEDGER_SYNCS_FAIL;
 	o->counts.sectors = first->sectors;
 	o->sectors = calloc(first->sectors, sizeof(*o->sectors));
 	if (!o->sectors)
@@ -154,11 +156,33 @@ static void issue(struct oracle *o, const struct ledger_record *r)
 			o->sectors[lba].blanking++;
 }
 
+/* A sync that was asked for at @issued has failed. */
+static void sync_failed(struct oracle *o, __u64 issued, __u64 now)
+{
+	if (!o->failed && issued > o->cleared)
+		o->failed = now;
+	if (!o->kept.failed && issued > o->kept.cleared)
+		o->kept.failed = now;
+}
+
+/* Whoever asked for it at @issued knows now that it is done. */
+static void cover(struct oracle *o, enum ledger_mode mode, __u64 issued)
+{
+	if (mode == MODE_NEVER)
+		promise(o, issued);
+	else
+		settle(o, issued, true);
+}
+
+/*
+ * Where every write is durable a flush has nothing to do. It fails if a sync has failed; but
+ * the page cache above also tells it of a write that has failed on its own.
+ */
 static bool flushed(struct oracle *o, struct op *op, __u64 seq)
 {
 	if (op->error) {
-		if (!o->failed && op->issued > o->cleared)
-			o->failed = op->done;
+		if (op->mode != MODE_ALWAYS || o->syncs_fail)
+			sync_failed(o, op->issued, op->done);
 		return true;
 	}
 	if (op->bypassed)
@@ -166,10 +190,7 @@ static bool flushed(struct oracle *o, struct op *op, __u64 seq)
 	if (o->failed && op->issued > o->failed)
 		return object(o, "a flush succeeded after one had failed", seq);
 	o->counts.flushes++;
-	if (op->mode == MODE_NEVER)
-		promise(o, op->issued);
-	else
-		settle(o, op->issued, true);
+	cover(o, op->mode, op->issued);
 	return true;
 }
 
@@ -211,8 +232,15 @@ static bool done(struct oracle *o, const struct ledger_record *r)
 		o->counts.acknowledged++;
 	if (op->kind == LEDGER_FLUSH)
 		return flushed(o, op, r->seq);
-	if (op->error)
+	if (op->error) {
+		if (o->syncs_fail && op->error == EIO && is_durable(op))
+			sync_failed(o, op->issued, op->done);
 		return true;
+	}
+	/* Its fdatasync is a flush, which is issued later than the write. */
+	if (op->kind == LEDGER_SYNCED && !op->bypassed &&
+	    !(o->failed && op->issued > o->failed))
+		cover(o, op->mode, op->issued);
 	if (!is_durable(op)) {
 		op->promised = op->kind == LEDGER_FUA || op->kind == LEDGER_SYNCED;
 		op->promised &= !op->bypassed;
@@ -243,6 +271,12 @@ static void switch_begins(struct oracle *o, const struct ledger_record *r)
 	}
 }
 
+/* The old policy stays, and nothing has been tried that can fail. */
+static bool is_refused(int error)
+{
+	return error == EINVAL || error == EOPNOTSUPP || error == ENODEV || error == EINTR;
+}
+
 static bool switch_ends(struct oracle *o, const struct ledger_record *r)
 {
 	if (!o->next)
@@ -255,6 +289,8 @@ static bool switch_ends(struct oracle *o, const struct ledger_record *r)
 		}
 		if (o->mode != MODE_NEVER)
 			settle(o, r->time, o->mode == MODE_ALWAYS);
+	} else if (!is_refused(r->error)) {
+		sync_failed(o, o->switched, r->time);
 	}
 	o->next = 0;
 	return true;
@@ -321,12 +357,15 @@ bool oracle_feed(struct oracle *o, const struct ledger_record *r)
 		return true;
 	case LEDGER_CLEAR:
 		/* What was lost is lost: no later flush brings it back. */
+		o->kept.failed = o->failed;
+		o->kept.cleared = o->cleared;
 		o->failed = 0;
 		o->cleared = NEVER;
 		o->waiting.count = 0;
 		return true;
 	case LEDGER_CLEAR_DONE:
-		o->cleared = r->time;
+		o->failed = r->error ? o->kept.failed : 0;
+		o->cleared = r->error ? o->kept.cleared : r->time;
 		o->waiting.count = 0;
 		return true;
 	case LEDGER_END:

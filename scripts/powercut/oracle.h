@@ -14,7 +14,10 @@
  * content, unless something must survive. All else is corruption.
  *
  * A flush that failed covers nothing, and nothing that promises to be durable may
- * succeed after it, until the error has been cleared.
+ * succeed after it, until the error has been cleared. A policy switch that failed is a
+ * flush that failed, unless it was refused. The failure of a FUA write may be that of its
+ * own data, after which all goes on, and so may be that of a flush under MODE_ALWAYS; but
+ * if the ledger says that only syncs ever fail on the disk below, they count, too.
  */
 #ifndef ORACLE_H
 #define ORACLE_H

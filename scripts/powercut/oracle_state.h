@@ -38,6 +38,7 @@ struct list {
 struct oracle {
 	__u64 run;
 	bool unknown_content;
+	bool syncs_fail;	/* nothing else ever does */
 	struct sector *sectors;
 	struct op *ops;		/* by their number */
 	__u64 nr_ops;
@@ -54,8 +55,11 @@ struct oracle {
 	bool noticed;		/* by the driver, which stays so until a switch */
 	bool forced;		/* every write that is issued now is durable */
 
-	__u64 failed;		/* when a flush failed, 0: none or forgiven */
-	__u64 cleared;		/* when it was forgiven, of flushes from before too */
+	__u64 failed;		/* when a sync failed, 0: none or forgiven */
+	__u64 cleared;		/* when it was forgiven, of syncs from before too */
+	struct {
+		__u64 failed, cleared;	/* as they are if it can't be forgiven */
+	} kept;
 	char objection[128];
 	struct oracle_counts counts;
 };

@@ -8,9 +8,11 @@
  *   f1       a flush is issued
  *   .1  !1   request 1 succeeds, fails
  *   mA m. m! a switch to MODE_ALWAYS (F: MODE_FUA, N: MODE_NEVER) begins, succeeds, fails
+ *   m-       it is refused
  *   o+ o+.   queue/write_cache is about to be "write through", is; o- o-. back again
  *   n        the driver has noticed that
- *   c c.     writeback_error is about to be cleared, is
+ *   c c. c!  writeback_error is about to be cleared, is, could not be
+ *   %        first of all: on the disk below only syncs ever fail
  *   ~        in front of any of these: the oracle has to object
  *
  * and of what may be found, and what not, if the power is cut here:
@@ -19,6 +21,7 @@
  *   0/1      it is not: something newer had to survive
  *   0?9      it is not: no such thing was ever written there
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +76,7 @@ static const struct history {
 	{ "a FUA write may not succeed after a flush failed", MODE_FUA,
 	  "f1 !1 a2:0+1 ~.2" },
 	{ "a plain write may", MODE_FUA, "f1 !1 w2:0+1 .2" },
-	{ "unless it is promised to be durable", MODE_ALWAYS, "f1 !1 w2:0+1 ~.2" },
+	{ "unless it is promised to be durable", MODE_ALWAYS, "% f1 !1 w2:0+1 ~.2" },
 	{ "a policy switch may not succeed after a flush failed", MODE_FUA,
 	  "f1 !1 mA ~m." },
 	{ "it may fail", MODE_FUA, "f1 !1 mA m!" },
@@ -138,6 +141,38 @@ static const struct history {
 	  "o+ o+. a1:0+1 o- .1 0=0 o-. w2:1+1 .2 1=0" },
 	{ "flushes are heard again when it is taken back", MODE_FUA,
 	  "w1:0+1 .1 o+ o+. o- o-. f2 .2 0/0" },
+	{ "a write with fdatasync covers what was done before, too", MODE_FUA,
+	  "w1:0+1 .1 s2:1+1 0=0 .2 0/0 0=1" },
+	{ "but not what was under way", MODE_FUA, "w1:0+1 s2:1+1 .1 .2 0=0" },
+	{ "nor if it fails", MODE_FUA, "w1:0+1 .1 s2:1+1 !2 0=0" },
+	{ "nor under unsafe, before a switch away", MODE_NEVER,
+	  "w1:0+1 .1 s2:1+1 .2 0=0 mF m. 0/0" },
+	{ "nor overridden: the block layer answers it", MODE_FUA,
+	  "w1:0+1 .1 o+ s2:1+1 .2 0=0" },
+	{ "nor after a flush has failed", MODE_FUA, "w1:0+1 .1 f2 !2 s3:1+1 ~.3 0=0" },
+	{ "under write-through a flush may fail for a write's sake", MODE_ALWAYS, "f1 !1 f2 .2" },
+	{ "but not where only syncs fail", MODE_ALWAYS, "% f1 !1 f2 ~.2" },
+	{ "a switch that fails is a flush that fails", MODE_FUA, "mA m! f1 ~.1" },
+	{ "a FUA write may not succeed after it", MODE_FUA, "mA m! a1:0+1 ~.1" },
+	{ "one that was under way may", MODE_FUA, "a1:0+1 mA m! .1 0/0" },
+	{ "nor may another switch", MODE_FUA, "mA m! mF ~m." },
+	{ "they may when the error is cleared", MODE_FUA, "mA m! c c. f1 .1 mA m." },
+	{ "a switch that was refused is none that failed", MODE_FUA, "mA m- f1 .1 mA m." },
+	{ "a FUA write may fail on its own", MODE_FUA, "a1:0+1 !1 f2 .2 a3:0+1 .3" },
+	{ "but not where only syncs fail", MODE_FUA, "% a1:0+1 !1 f2 ~.2" },
+	{ "nor a write with fdatasync", MODE_FUA, "% s1:0+1 !1 a2:0+1 ~.2" },
+	{ "nor any write under write-through", MODE_ALWAYS, "% w1:0+1 !1 w2:0+1 ~.2" },
+	{ "a plain write may even there", MODE_FUA, "% w1:0+1 !1 f2 .2" },
+	{ "so may a FUA write under unsafe", MODE_NEVER, "% a1:0+1 !1 f2 .2" },
+	{ "its failure from before is told late", MODE_FUA,
+	  "% a1:0+1 f2 !2 c c. !1 f3 .3" },
+	{ "an error that could not be cleared stays", MODE_FUA, "f1 !1 c c! f2 ~.2" },
+	{ "so does one of meanwhile", MODE_FUA, "c f1 !1 c! f2 ~.2" },
+	{ "and no other comes of it", MODE_FUA, "f1 .1 c c! f2 .2" },
+	{ "nor one from before the last that was cleared", MODE_FUA,
+	  "f1 f2 !1 c c. c !2 c! f3 .3" },
+	{ "what was lost stays lost then", MODE_FUA,
+	  "w1:0+1 .1 f2 !2 c c! c c. f3 .3 0=0" },
 };
 
 static const char kinds[LEDGER_OPS] = {
@@ -152,11 +187,11 @@ static bool read_event(const char *word, struct ledger_record *r)
 
 	if (sscanf(word, ".%d%n", &seq, &at) == 1 || sscanf(word, "!%d%n", &seq, &at) == 1) {
 		r->type = LEDGER_DONE;
-		r->error = *word == '!' ? 5 : 0;
+		r->error = *word == '!' ? EIO : 0;
 		r->seq = seq;
-	} else if (!strcmp(word, "m.") || !strcmp(word, "m!")) {
+	} else if (!strcmp(word, "m.") || !strcmp(word, "m!") || !strcmp(word, "m-")) {
 		r->type = LEDGER_MODE_DONE;
-		r->error = word[1] == '!' ? 5 : 0;
+		r->error = word[1] == '!' ? EIO : word[1] == '-' ? EINVAL : 0;
 		at = len;
 	} else if (*word == 'm') {
 		r->type = LEDGER_MODE;
@@ -168,6 +203,7 @@ static bool read_event(const char *word, struct ledger_record *r)
 		at = len;
 	} else if (*word == 'c') {
 		r->type = word[1] ? LEDGER_CLEAR_DONE : LEDGER_CLEAR;
+		r->error = word[1] == '!' ? EINTR : 0;
 		at = len;
 	} else if (!strcmp(word, "n")) {
 		r->type = LEDGER_NOTICED;
@@ -222,11 +258,16 @@ static const char *play(const struct history *h, char *words)
 	struct ledger_record first = {
 		.type = LEDGER_START, .run = RUN, .sectors = SECTORS, .mode = h->mode, .time = 1,
 	};
-	struct oracle *oracle = oracle_new(&first);
+	struct oracle *oracle;
 	__u64 time = 1;
 	bool objects;
 	char *word;
 
+	if (*words == '%') {
+		*words = ' ';
+		first.flags = LEDGER_SYNCS_FAIL;
+	}
+	oracle = oracle_new(&first);
 	for (word = strtok(words, " "); word; word = strtok(NULL, " ")) {
 		struct ledger_record r = { .run = RUN, .time = ++time };
 

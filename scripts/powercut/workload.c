@@ -34,6 +34,7 @@ static void help(void)
 	      "  --no-discard      no discards, no zeroing\n"
 	      "  --no-cached       nothing through the page cache above the disk\n"
 	      "  --unknown         the disk is not all zeros\n"
+	      "  --syncs-fail      of the disk below only flushes and forced writes ever fail\n"
 	      "  --no-fill         doesn't write once to each place before the rest\n"
 	      "What the operator does meanwhile, to --sysfs /sys/block/X:\n"
 	      "  --switch A,B,...  switches between these policies\n"
@@ -248,7 +249,7 @@ int main(int argc, char **argv)
 		DEVICE = 1, LEDGER, POLICY, RUN, SEED, CLOCK, SIZE, OPS, SECONDS, PAUSE,
 		SYSFS, SWITCH, CLAIM, EVERY, VALUES
 	};
-	static int no_discard, no_cached, no_fill, unknown, override, clear;
+	static int no_discard, no_cached, no_fill, unknown, syncs_fail, override, clear;
 	static const struct option options[] = {
 		{ "device", 1, 0, DEVICE }, { "ledger", 1, 0, LEDGER },
 		{ "policy", 1, 0, POLICY }, { "run", 1, 0, RUN }, { "seed", 1, 0, SEED },
@@ -258,7 +259,8 @@ int main(int argc, char **argv)
 		{ "claim", 1, 0, CLAIM }, { "every", 1, 0, EVERY },
 		{ "no-discard", 0, &no_discard, 1 }, { "no-cached", 0, &no_cached, 1 },
 		{ "no-fill", 0, &no_fill, 1 }, { "unknown", 0, &unknown, 1 },
-		{ "override", 0, &override, 1 }, { "clear", 0, &clear, 1 }, { }
+		{ "syncs-fail", 0, &syncs_fail, 1 }, { "override", 0, &override, 1 },
+		{ "clear", 0, &clear, 1 }, { }
 	};
 	char *value[VALUES] = { };
 	struct workload w = { };
@@ -278,7 +280,8 @@ int main(int argc, char **argv)
 	first.mode = ledger_mode_of(value[POLICY]);
 	if (!first.mode)
 		errx(2, "no policy has the name '%s'", value[POLICY]);
-	first.flags = unknown ? LEDGER_UNKNOWN_CONTENT : 0;
+	first.flags = (unknown ? LEDGER_UNKNOWN_CONTENT : 0) |
+		(syncs_fail ? LEDGER_SYNCS_FAIL : 0);
 	w.device = value[DEVICE];
 	w.sysfs = value[SYSFS];
 	w.run = value[RUN] ? number(value[RUN], 0) : random_run();
