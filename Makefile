@@ -24,7 +24,8 @@ SEED ?=
 export KERNEL KERNELS TESTS
 
 .PHONY: all modules install uninstall clean clean-cache headers
-.PHONY: check check-uml check-debug crashstates fuzz static mutants powercut powercut-vm bench demo vm uml help
+.PHONY: check check-uml check-debug crashstates fuzz static mutants bench demo vm uml help
+.PHONY: powercut powercut-vm powercut-table
 
 all: modules
 
@@ -45,6 +46,8 @@ help:
 	@echo '                   left; CUTS=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
 	@echo '  make powercut-vm the same, but whole machines are killed, and booted again;'
 	@echo '                   ROUNDS=number SEED=number KERNELS="6.1 6.12 7.3"'
+	@echo '  make powercut-table'
+	@echo '                   what all these power cuts have shown of the driver as it is'
 	@echo '  make crashstates judge what a power cut could have left, by the thousand;'
 	@echo '                   STATES=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
 	@echo '  make fuzz        random sequences against a model; TIME=seconds, SEED=number'
@@ -114,6 +117,9 @@ powercut:
 
 powercut-vm:
 	@scripts/powercut/whole.sh
+
+powercut-table:
+	@scripts/powercut/table.sh
 
 bench:
 	@KERNELS='$(KERNELS)' CELLS='$(CELLS)' QUICK='$(QUICK)' OUT='$(OUT)' scripts/bench/bench.sh

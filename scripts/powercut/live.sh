@@ -13,6 +13,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/machines.sh"
 . "$(dirname "$0")/report.sh"
+. "$(dirname "$0")/results.sh"
 
 CUTS=${CUTS:-300}
 KERNELS=${KERNELS:-uml}
@@ -43,6 +44,7 @@ gather()
 	cp "$here/rig.sh" "$here/live-guest.sh" "$logs/programs/"
 	cat >"$logs/programs/run" <<-END
 		#!/bin/bash
+		echo "@kernel \$(uname -r)"
 		# Disks come and go; nobody but us is to look at them.
 		udevadm control --exit
 		modprobe nbd nbds_max=$((RIGS * 8)) max_part=0 || exit
@@ -164,6 +166,9 @@ follow()
 	while IFS= read -r line; do
 		line=${line%$'\r'}
 		case $line in
+		"@kernel "*)
+			echo "${line#@kernel }" >"$logs/cuts.$kernel"
+			;;
 		"@cut "*)
 			echo "$kernel ${line#@cut }" >>"$logs/cuts"
 			read -r _ _ policy _ _ disk _ verdict _ <<<"$line"
@@ -218,4 +223,5 @@ for kernel in $KERNELS; do
 	step "$kernel: $(wc -l <"$logs/plan") cuts"
 	run "$kernel"
 done
+remember "$logs/cuts"
 report "$logs/cuts"

@@ -12,6 +12,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/machines.sh"
 . "$(dirname "$0")/report.sh"
+. "$(dirname "$0")/results.sh"
 . "$(dirname "$0")/volatile.sh"
 
 KERNELS=${KERNELS:-$KERNELS_ALL}
@@ -249,4 +250,5 @@ for kernel in $KERNELS; do
 	# The next kernel's policies are tried on other file systems.
 	shift=$((shift + 1)) seed=$((seed + 1))
 done
+remember "$logs/cuts"
 report "$logs/cuts"
