@@ -97,7 +97,7 @@ make_fs()
 {
 	case $1 in
 	raw)	;;
-	ext4)	mkfs.ext4 -q -E nodiscard "$2" ;;
+	ext4)	mkfs.ext4 -q -F -E nodiscard "$2" ;;
 	xfs)	mkfs.xfs -q -f -K "$2" ;;
 	btrfs*)	mkfs.btrfs -q -f -K "$2" ;;
 	esac

@@ -26,6 +26,8 @@ DISK_SIZE=320
 LEDGER_BEGINS=1500
 # One kill in so many is followed by another, while the machine comes up again.
 AGAIN=4
+# After so many rounds each policy moves on to another place.
+ROTATE=3
 POLICIES=(none directsync writethrough writeback guest unsafe writeback)
 CONTROL=6
 HOSTS=("ext4 written" "xfs sparse" "btrfs written" "ext4 unwritten" "raw -" "xfs reflinked"
@@ -114,9 +116,11 @@ power_cut()
 	# The disks first: after this moment nothing more becomes durable.
 	kill -STOP "${disks[@]}"
 	nap 0.2
-	kill -KILL "$(<"$work/pid")"
+	# It may have come to its end by itself.
+	if kill -KILL "$(<"$work/pid")" 2>/dev/null; then
+		echo "$kernel $seed killed" >>"$logs/cuts"
+	fi
 	power_off
-	echo "$kernel $seed killed" >>"$logs/cuts"
 	wait "$vm" 2>/dev/null || true
 	vm=''
 }
@@ -148,21 +152,29 @@ accident()
 	return 1
 }
 
-# take_over: what the machine has said of the last cut. Lossy disks are kept.
+# take_over: what the machine has said of the last cut: one line for each disk, or it is an
+# accident. Lossy disks are kept.
 take_over()
 {
-	local word n rig policy disk verdict
+	local word n rig policy disk verdict numbers
 
+	[ -e "$work/job/kept0" ] || return 0
+	sed -n "s/\r*$//; s/^@kernel //p" "$work/out/output" >"$logs/cuts.$kernel"
 	sed -n "s/\r*$//; s/^@cut /$kernel /p" "$work/out/output" >"$work/said"
 	cat "$work/said" >>"$logs/cuts"
-	while read -r _ word policy _ _ disk _ verdict _; do
+	for n in "${!POLICIES[@]}"; do
+		[ "$(grep -c "^$kernel $((seed - 1)) .* whole .* disk $n\$" "$work/said")" != 1 ] ||
+			continue
+		step "$kernel: round $((seed - 1)): disk $n (${POLICIES[n]}) was not judged once"
+		tail -n 20 "$work/out/output" >&2
+		echo "$kernel $((seed - 1)) accident" >>"$logs/cuts"
+	done
+	while read -r _ word policy _ _ disk _ verdict numbers; do
 		case $policy-$disk-$verdict in
 		unsafe-* | *-no-flush-* | *-kept)	continue ;;
 		esac
 		step "$kernel: round $word: $policy: $verdict"
-		for n in "${!POLICIES[@]}"; do
-			[ "${POLICIES[n]}" != "$policy" ] || [ "$n" = $CONTROL ] || rig=$n
-		done
+		rig=${numbers##* disk }
 		tar -cS -C "$work" "job/kept$rig" "before$rig" out |
 			zstd -q >"$logs/$kernel-$word-$policy.tar.zst"
 	done <"$work/said"
@@ -170,16 +182,27 @@ take_over()
 
 new_disks()
 {
-	local n place
+	local n
 
-	rm -f "$work/job/places" "$work/job"/kept*
+	rm -f "$work/job"/kept*
 	for n in "${!POLICIES[@]}"; do
 		rm -f "$work/disk$n"
 		truncate -s ${DISK_SIZE}M "$work/disk$n"
+	done
+	places >"$work/job/places"
+	echo 0 >"$work/job/again"
+}
+
+# places: where each policy writes to, as whole-guest.sh reads it.
+places()
+{
+	local n place
+
+	for n in "${!POLICIES[@]}"; do
 		place="${HOSTS[(n + shift) % ${#HOSTS[@]}]} volatile"
 		# Of a file system nothing would be left.
 		[ "$n" != $CONTROL ] || place="raw - no-flush"
-		echo "${POLICIES[n]} $place" >>"$work/job/places"
+		echo "${POLICIES[n]} $place"
 	done
 }
 
@@ -196,7 +219,9 @@ round()
 		done
 		sleep $((RANDOM % 20 + 5)).$((RANDOM % 10))
 		power_cut
+		echo 1 >"$work/job/again"
 	fi
+	places >"$work/job/next"
 	power_on
 	boot yes
 	until writes_everywhere; do
@@ -206,6 +231,8 @@ round()
 	nap $((RANDOM % 4)).$((RANDOM % 10))
 	power_cut
 	take_over
+	mv "$work/job/next" "$work/job/places"
+	echo 0 >"$work/job/again"
 	for n in "${!POLICIES[@]}"; do
 		mv "$work/ledger$n" "$work/job/kept$n"
 		cp --sparse=always "$work/disk$n" "$work/before$n"
@@ -233,9 +260,11 @@ with_kernel()
 	mkdir -p "$work/job"
 	build "$kernel" "$work/job"
 	new_disks
+	places >"$work/job/next"
 	for ((n = 1; n <= ROUNDS; n++)); do
 		round || return
 		seed=$((seed + 1))
+		[ $((n % ROTATE)) != 0 ] || shift=$((shift + 1))
 		step "$kernel: $n of $ROUNDS machines killed, $(grep -c " whole " "$logs/cuts") disks judged"
 	done
 	last_round || return
