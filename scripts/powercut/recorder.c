@@ -8,6 +8,9 @@
  *   fua=no         don't offer FUA
  *   ignore=flush   answer flushes, but forget about them: a broken disk
  *   ignore=fua     treat FUA writes as any other: a broken disk
+ *
+ * Writes take a random time: a flush that comes meanwhile doesn't cover them, so who
+ * doesn't wait for a write before it flushes is seen.
  */
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -23,6 +26,10 @@
 #include "disklog.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+/* Up to so many microseconds, and for one write in 16 much longer. */
+#define DELAY_US	500
+#define SLOW_TIMES	10
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int64_t size;
@@ -166,6 +173,19 @@ static __u64 begin(enum disk_event event, __u32 flags, uint64_t offset, uint32_t
 	return ret ? 0 : r.request;
 }
 
+/* Between the two: a write that is under way. */
+static __u64 take_time(__u64 request)
+{
+	unsigned int us = DELAY_US;
+	__u64 x = request * 0x9e3779b97f4a7c15ULL;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	if (!(x >> 60))
+		us *= SLOW_TIMES;
+	nbdkit_nanosleep(0, (x >> 20) % us * 1000);
+	return request;
+}
+
 static int end(__u64 request)
 {
 	struct disk_record r = { .event = DISK_DONE, .request = request };
@@ -195,13 +215,13 @@ static int recorder_pwrite(void *handle, const void *buf, uint32_t count, uint64
 
 	/* Zeros need no room in the log: filesystems begin with a lot of them. */
 	if (!bytes[0] && !memcmp(bytes, bytes + 1, count - 1))
-		return end(begin(DISK_ZERO, flags, offset, count, NULL));
-	return end(begin(DISK_WRITE, flags, offset, count, buf));
+		return end(take_time(begin(DISK_ZERO, flags, offset, count, NULL)));
+	return end(take_time(begin(DISK_WRITE, flags, offset, count, buf)));
 }
 
 static int recorder_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	return end(begin(DISK_ZERO, flags, offset, count, NULL));
+	return end(take_time(begin(DISK_ZERO, flags, offset, count, NULL)));
 }
 
 static int recorder_flush(void *handle, uint32_t flags)
