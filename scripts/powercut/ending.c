@@ -4,7 +4,7 @@
  *
  *   switch N     2: a switch of the policy was under way; 1: one had ended just before
  *   override N   so often queue/write_cache had been set to "write through"
- *   noticed N    so often the driver had had the time to notice
+ *   noticed N    so often the driver must have noticed by then
  *   failed N     so many requests had failed
  *   busy N       so many had no answer yet
  */
