@@ -25,7 +25,7 @@ export KERNEL KERNELS TESTS
 
 .PHONY: all modules install uninstall clean clean-cache headers
 .PHONY: check check-uml check-debug crashstates fuzz static mutants bench demo vm uml help
-.PHONY: powercut powercut-vm powercut-table
+.PHONY: powercut powercut-vm powercut-table clients
 
 all: modules
 
@@ -48,6 +48,8 @@ help:
 	@echo '                   ROUNDS=number SEED=number KERNELS="6.1 6.12 7.3"'
 	@echo '  make powercut-table'
 	@echo '                   what all these power cuts have shown of the driver as it is'
+	@echo '  make clients     the same under PostgreSQL and SQLite: is all there that they had'
+	@echo '                   committed? CUTS=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
 	@echo '  make crashstates judge what a power cut could have left, by the thousand;'
 	@echo '                   STATES=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
 	@echo '  make fuzz        random sequences against a model; TIME=seconds, SEED=number'
@@ -120,6 +122,9 @@ powercut-vm:
 
 powercut-table:
 	@scripts/powercut/table.sh
+
+clients:
+	@scripts/powercut/clients.sh
 
 bench:
 	@KERNELS='$(KERNELS)' CELLS='$(CELLS)' QUICK='$(QUICK)' OUT='$(OUT)' scripts/bench/bench.sh

@@ -149,6 +149,8 @@ if [ -z "$TESTS" ]; then
 	spawn part crashstates env KERNELS=uml "$TOP/scripts/powercut/crashstates.sh" --ktap
 	spawn part powercut env KERNELS=uml CUTS=30 LOGS="$logs/powercut" \
 		"$TOP/scripts/powercut/live.sh" --check
+	spawn part clients env KERNELS=uml LOGS="$logs/clients" \
+		"$TOP/scripts/powercut/clients.sh" --check
 	spawn part mutants "$TOP/scripts/mutants/run.sh" --quick --ktap
 fi
 for kernel in $KERNELS; do
