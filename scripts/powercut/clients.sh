@@ -12,6 +12,7 @@
 # cut had nothing to lose, or if "unsafe" was not seen to lose.
 
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/machines.sh"
 . "$(dirname "$0")/report.sh"
 
 CUTS=${CUTS:-60}
@@ -200,7 +201,7 @@ run()
 # clients_report CUTS ACCIDENTS PLANNED: a line for each client, then what has to be true.
 clients_report()
 {
-	awk -v least=$UNSAFE_LOSES -v ktap="$check" -v part="$part" -v accidents="$2" -v planned="$3" '
+	awk -v least="$LOSES" -v ktap="$check" -v part="$part" -v accidents="$2" -v planned="$3" '
 		function result(tried, good, text)
 		{
 			if (!tried && part)
