@@ -20,7 +20,6 @@ below_start()
 {
 	local option=()
 
-	at_exit below_stop
 	BELOW_MAP=/dev/mapper/vtmap
 	[ "${2:-}" != slow ] || BELOW_MAP=/dev/mapper/vtslow
 	modprobe null_blk nr_devices=0 || return
@@ -35,14 +34,22 @@ below_start()
 		make_disk $BELOW $BELOW_SIZE cache_size=128 "${option[@]}" || return
 		BELOW_NODE=/dev/$BELOW
 	fi
+	# Before the disk itself is removed.
+	at_exit below_stop
 	BELOW_SECTORS=$(blockdev --getsz "$BELOW_NODE") || return
 	mkdir -p "$BELOW_FS"
 	below_map
 }
 
+# below_is_mounted: one that has shut down can't be asked itself.
+below_is_mounted()
+{
+	grep -q " $BELOW_FS " /proc/self/mounts
+}
+
 below_stop()
 {
-	! mountpoint -q "$BELOW_FS" || umount "$BELOW_FS"
+	! below_is_mounted || umount "$BELOW_FS"
 	[ ! -d $BELOW_TRACE ] || rmdir $BELOW_TRACE
 	below_unmap
 	if [ -e "$SCRATCH/$BELOW" ]; then

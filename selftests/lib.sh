@@ -247,9 +247,10 @@ start_udev()
 }
 
 # dm COMMAND...: dmsetup, which makes its nodes itself, and says each time that it does.
+# (At exit, a "return" without a number gives the status of the whole test.)
 dm()
 {
-	DM_DISABLE_UDEV=1 dmsetup "$@" 2>"$SCRATCH/dm" && return
+	DM_DISABLE_UDEV=1 dmsetup "$@" 2>"$SCRATCH/dm" && return 0
 	cat "$SCRATCH/dm"
 	return 1
 }
@@ -266,7 +267,7 @@ set_attr()
 {
 	local said
 
-	said=$(put "/sys/block/${3:-vinteg0}/$1" "$2") && return
+	said=$(put "/sys/block/${3:-vinteg0}/$1" "$2") && return 0
 	echo "$1 := '$2': $said"
 	return 1
 }
@@ -277,7 +278,7 @@ refuses()
 	local said
 
 	said=$(put "/sys/block/${4:-vinteg0}/$2" "$3") || true
-	[ "$said" = "$1" ] && return
+	[ "$said" = "$1" ] && return 0
 	echo "$2 := '$3': $said, expected $1"
 	return 1
 }
