@@ -91,9 +91,14 @@ static void vinteg_probe_sync(struct vinteg_backing *backing)
 	backing->one_sync = vinteg_is_bdev(backing) ||
 		vinteg_on_fs(backing, "ext4") || vinteg_on_fs(backing, "xfs");
 
+	backing->tells_stop = backing->one_sync && !vinteg_is_bdev(backing);
+
 	/* Without FUA on the disk, one sync for several writes is cheaper. */
 	backing->native_dsync = backing->one_sync && bdev &&
 		(!bdev_write_cache(bdev) || bdev_fua(bdev));
+
+	backing->native_can_lose = backing->native_dsync &&
+		bdev_write_cache(bdev);
 
 	/* The same ones: what others do in the submitter's context is open. */
 	backing->can_nowait = backing->one_sync && bdev && bdev_nowait(bdev) &&
@@ -396,6 +401,38 @@ int vinteg_backing_check(struct vinteg *dev, struct vinteg_backing *backing,
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/**
+ * vinteg_backing_stopped() - has the file system below given up?
+ * @backing: a file that is bound for writing
+ *
+ * To be asked when a sync has succeeded, for it may have done nothing.  After
+ * an emergency remount ext4_sync_file() returns 0 at once.  And if the xfs log
+ * fails while a shutdown for another reason waits for just that log write,
+ * xlog_force_shutdown() returns before it has set XLOG_IO_ERROR, and whoever
+ * else waits for the write is told that all is well (6.1 to 7.3).  That the
+ * file system shuts down is set by then, and both ext4 and xfs look at it
+ * before anything else in a read, even if nothing is to be read.
+ *
+ * Context: any.
+ * Return: 0, or a negative errno: nothing that is done now will last.
+ */
+int vinteg_backing_stopped(struct vinteg_backing *backing)
+{
+	struct kiocb iocb = {
+		.ki_filp	= backing->io,
+		/* So that xfs takes no lock. */
+		.ki_flags	= IOCB_DIRECT,
+	};
+	struct iov_iter iter;
+
+	if (sb_rdonly(backing->mapping->host->i_sb))
+		return -EROFS;
+	if (!backing->tells_stop)
+		return 0;
+	iov_iter_bvec(&iter, ITER_DEST, NULL, 0, 0);
+	return backing->io->f_op->read_iter(&iocb, &iter);
 }
 
 /**

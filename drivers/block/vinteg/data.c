@@ -213,8 +213,10 @@ static void vinteg_data_iocb(struct vinteg_cmd *cmd)
 		cmd->iocb.ki_flags = IOCB_DIRECT;
 		cmd->iocb.ki_complete = vinteg_io_complete;
 		if (cmd->plan.call == VINTEG_CALL_WRITE && cmd->plan.durable &&
-		    backing->native_dsync && !cmd->redo)
+		    backing->native_dsync && !cmd->redo) {
 			cmd->iocb.ki_flags |= IOCB_DSYNC;
+			vinteg_native_begin(cmd);
+		}
 	}
 }
 

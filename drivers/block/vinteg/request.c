@@ -29,9 +29,24 @@ static void vinteg_cmd_end(struct vinteg_cmd *cmd, int error)
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct vinteg *dev = vinteg_of_request(rq);
 
-	/* Pairs with the order of steps in vinteg_fail_durability(). */
+	/* It is set before any request that it concerns completes. */
 	if (!error && cmd->plan.promise)
 		error = READ_ONCE(dev->error);
+	/* Pairs with vinteg_pardon(). */
+	smp_rmb();
+	/*
+	 * The operator has forgiven what was lost up to a moment when this
+	 * request was under way.  It may be part of that.  Its own data can be
+	 * written again, but not what a FLUSH was to cover.
+	 */
+	if (!error && cmd->plan.call != VINTEG_CALL_READ &&
+	    unlikely(cmd->pardons != READ_ONCE(dev->pardons))) {
+		if (req_op(rq) != REQ_OP_FLUSH) {
+			blk_mq_requeue_request(rq, true);
+			return;
+		}
+		error = -EIO;
+	}
 	if (error)
 		vinteg_count(dev, VINTEG_STAT_ERRORS);
 	trace_vinteg_complete(rq, error);
@@ -83,6 +98,11 @@ void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable)
 		error = -EIO;
 		vinteg_fail_durability(dev, error, "durable write");
 	}
+	if (cmd->native)
+		vinteg_native_end(cmd);
+	/* Then its sync has the word. */
+	if (durable && vinteg_backing_stopped(dev->backing))
+		durable = false;
 	if (error || durable || !cmd->plan.durable) {
 		vinteg_cmd_end(cmd, error);
 		return;
@@ -131,13 +151,31 @@ out:
 }
 
 /*
+ * What the file can't do directly for its alignment goes through the page
+ * cache.  Under a policy that needs direct I/O, bind has seen to it that there
+ * is no such request.
+ */
+static bool vinteg_fits_direct(struct vinteg *dev, struct request *rq)
+{
+	unsigned int align = dev->backing->dio_align;
+
+	if (!align || !IS_ALIGNED(vinteg_request_pos(rq) | blk_rq_bytes(rq),
+				  align))
+		return false;
+	/* With smaller blocks of its own, the device promises less of memory. */
+	return !VINTEG_DIO_WHOLE_BLOCKS ||
+		queue_logical_block_size(rq->q) >= align;
+}
+
+/*
  * Direct I/O marks its bios: block/fops.c and iomap set REQ_SYNC and REQ_IDLE
  * on writes.  So do jbd2 and the xfs log, with REQ_META.  Bios of a merged
  * request may differ.
  */
 static enum vinteg_issuer
-vinteg_request_issuer(struct request *rq, const struct vinteg_policy *policy)
+vinteg_request_issuer(struct vinteg *dev, struct request *rq)
 {
+	const struct vinteg_policy *policy = dev->policy;
 	const blk_opf_t mark = REQ_SYNC | REQ_IDLE;
 	bool direct = false, cached = false;
 	struct bio *bio;
@@ -150,7 +188,7 @@ vinteg_request_issuer(struct request *rq, const struct vinteg_policy *policy)
 		else
 			cached = true;
 	}
-	if (direct && cached)
+	if (direct && (cached || (dev->backing && !vinteg_fits_direct(dev, rq))))
 		return VINTEG_ISSUER_MIXED;
 	return direct ? VINTEG_ISSUER_DIRECT : VINTEG_ISSUER_CACHED;
 }
@@ -185,23 +223,6 @@ static void vinteg_count_request(struct vinteg *dev, struct request *rq,
 		vinteg_count(dev, VINTEG_STAT_DSYNC_WRITES);
 }
 
-/*
- * What the file can't do directly for its alignment goes through the page
- * cache.  Under a policy that needs direct I/O, bind has seen to it that there
- * is no such request.
- */
-static bool vinteg_fits_direct(struct vinteg *dev, struct request *rq)
-{
-	unsigned int align = dev->backing->dio_align;
-
-	if (!align || !IS_ALIGNED(vinteg_request_pos(rq) | blk_rq_bytes(rq),
-				  align))
-		return false;
-	/* With smaller blocks of its own, the device promises less of memory. */
-	return !VINTEG_DIO_WHOLE_BLOCKS ||
-		queue_logical_block_size(rq->q) >= align;
-}
-
 static void vinteg_plan_range(struct vinteg *dev, struct request *rq,
 			      struct vinteg_cmd *cmd)
 {
@@ -233,13 +254,15 @@ static bool vinteg_start_request(struct request *rq)
 
 	blk_mq_start_request(rq);
 	trace_vinteg_queue(rq, policy);
+	cmd->pardons = READ_ONCE(dev->pardons);
 
 	cmd->plan = vinteg_make_plan(policy, rq->cmd_flags,
-				     vinteg_request_issuer(rq, policy),
+				     vinteg_request_issuer(dev, rq),
 				     vinteg_override(dev) ||
 				     test_bit(VINTEG_SWITCHING, &dev->flags));
 	cmd->tried = false;
 	cmd->redo = false;
+	cmd->native = false;
 	cmd->stale = false;
 	cmd->done = 0;
 	cmd->range_held = false;

@@ -140,9 +140,8 @@ int vinteg_set_block_size(struct vinteg *dev, unsigned int size)
 
 static int vinteg_do_forgive(struct vinteg *dev, void *arg)
 {
-	if (dev->backing)
-		vinteg_sync_forgive(dev);
-	return 0;
+	return dev->backing ?
+		vinteg_sync_forgive(dev, (unsigned long)arg) : 0;
 }
 
 /**
@@ -150,9 +149,12 @@ static int vinteg_do_forgive(struct vinteg *dev, void *arg)
  * @dev: the device
  *
  * Context: process; sleeps.
- * Return: 0, or -EINTR if killed.
+ * Return: 0; -EBUSY if another error came while this waited, for the operator
+ * can't have meant that one; -EINTR if killed.
  */
 int vinteg_forgive(struct vinteg *dev)
 {
-	return vinteg_control(dev, vinteg_do_forgive, NULL);
+	unsigned long failures = READ_ONCE(dev->failures);
+
+	return vinteg_control(dev, vinteg_do_forgive, (void *)failures);
 }

@@ -55,6 +55,70 @@ static int vinteg_sync_ranges(struct vinteg_backing *backing,
 	return first_error;
 }
 
+/**
+ * vinteg_native_begin() - a durable write in one step is about to be issued
+ * @cmd: its command
+ *
+ * The file system may sync as a part of it, and be told of an error that a sync
+ * of this device beside it is not told of.  So that one waits for the other.
+ *
+ * Context: any.
+ */
+void vinteg_native_begin(struct vinteg_cmd *cmd)
+{
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+
+	if (!dev->backing->native_can_lose)
+		return;
+	WRITE_ONCE(cmd->turn, READ_ONCE(dev->syncer.turn));
+	WRITE_ONCE(cmd->native, true);
+}
+
+/**
+ * vinteg_native_end() - such a write is over, and the sticky error set if need be
+ * @cmd: its command
+ *
+ * Context: any.
+ */
+void vinteg_native_end(struct vinteg_cmd *cmd)
+{
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+
+	WRITE_ONCE(cmd->native, false);
+	if (wq_has_sleeper(&dev->syncer.natives))
+		wake_up(&dev->syncer.natives);
+}
+
+struct vinteg_natives {
+	unsigned int turn;
+	bool found;
+};
+
+static bool vinteg_find_native(struct request *rq, void *data)
+{
+	struct vinteg_cmd *cmd = blk_mq_rq_to_pdu(rq);
+	struct vinteg_natives *natives = data;
+
+	natives->found = READ_ONCE(cmd->native) &&
+		READ_ONCE(cmd->turn) != natives->turn;
+	return !natives->found;
+}
+
+static bool vinteg_natives_are_done(struct vinteg *dev)
+{
+	struct vinteg_natives natives = { .turn = dev->syncer.turn };
+
+	blk_mq_tagset_busy_iter(&dev->tag_set, vinteg_find_native, &natives);
+	return !natives.found;
+}
+
+/* Only for those that had begun when the sync ended: others can't starve it. */
+static void vinteg_wait_for_natives(struct vinteg *dev)
+{
+	WRITE_ONCE(dev->syncer.turn, dev->syncer.turn + 1);
+	wait_event(dev->syncer.natives, vinteg_natives_are_done(dev));
+}
+
 static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 {
 	struct vinteg_backing *backing = dev->backing;
@@ -85,8 +149,11 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 	}
 	/* Whoever was told, lost writeback is lost for this device too. */
 	if (!error && !backing->read_only)
-		error = errseq_check(&backing->mapping->wb_err,
+		error = vinteg_backing_stopped(backing) ?:
+			errseq_check(&backing->mapping->wb_err,
 				     backing->wb_since);
+	if (!error && backing->native_can_lose)
+		vinteg_wait_for_natives(dev);
 
 	vinteg_count(dev, VINTEG_STAT_BACKING_SYNCS);
 	trace_vinteg_sync(dev->disk, all ? 0 : start, end, nr, error);
@@ -97,21 +164,40 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 	return error;
 }
 
-/* What went wrong up to now is known to the operator. */
-static void vinteg_forget_errors(struct vinteg *dev)
+/*
+ * What went wrong up to now is known to the operator, but for what went wrong
+ * since he said so.
+ */
+static int vinteg_pardon(struct vinteg *dev, unsigned int failures)
 {
 	struct vinteg_backing *backing = dev->backing;
 	int error = READ_ONCE(dev->error);
+	bool late;
 
 	if (!error)
-		return;
+		return 0;
 	/* The same one or another: they are all forgiven. */
 	error = file_check_and_advance_wb_err(backing->sync) ?: error;
 	/* Each struct file is told by itself, a durable direct write by this one. */
 	error = file_check_and_advance_wb_err(backing->io) ?: error;
 	backing->wb_since = filemap_sample_wb_err(backing->mapping);
-	WRITE_ONCE(dev->error, 0);
+
+	spin_lock_irq(&dev->error_lock);
+	late = dev->failures != failures;
+	if (!late) {
+		WRITE_ONCE(dev->pardons, dev->pardons + 1);
+		/* Who sees no error sees the pardon; pairs with vinteg_cmd_end(). */
+		smp_wmb();
+		WRITE_ONCE(dev->error, 0);
+	}
+	spin_unlock_irq(&dev->error_lock);
+
+	if (late) {
+		vinteg_err(dev, "writeback_error not cleared: there was another error meanwhile\n");
+		return -EBUSY;
+	}
 	vinteg_info(dev, "writeback_error cleared (%d)\n", error);
+	return 0;
 }
 
 static void vinteg_sync_work(struct work_struct *work)
@@ -135,9 +221,9 @@ static void vinteg_sync_work(struct work_struct *work)
 		list_for_each_entry_safe(waiter, tmp, &batch, entry) {
 			if (!waiter->forgive)
 				continue;
-			vinteg_forget_errors(dev);
 			list_del(&waiter->entry);
-			waiter->done(waiter, 0);
+			waiter->done(waiter,
+				     vinteg_pardon(dev, waiter->failures));
 		}
 		if (list_empty(&batch))
 			continue;
@@ -162,6 +248,8 @@ void vinteg_sync_init(struct vinteg *dev)
 	spin_lock_init(&dev->syncer.lock);
 	INIT_LIST_HEAD(&dev->syncer.waiting);
 	INIT_WORK(&dev->syncer.work, vinteg_sync_work);
+	init_waitqueue_head(&dev->syncer.natives);
+	spin_lock_init(&dev->error_lock);
 }
 
 /**
@@ -206,14 +294,16 @@ static void vinteg_sync_caller_done(struct vinteg_sync_waiter *waiter,
 	complete(&caller->completion);
 }
 
-static int vinteg_sync_and_wait(struct vinteg *dev, bool forgive)
+static int vinteg_sync_and_wait(struct vinteg *dev, bool forgive,
+				unsigned int failures)
 {
 	struct vinteg_sync_caller caller = {
 		.waiter = {
-			.start	 = 0,
-			.end	 = LLONG_MAX,
-			.forgive = forgive,
-			.done	 = vinteg_sync_caller_done,
+			.start	  = 0,
+			.end	  = LLONG_MAX,
+			.forgive  = forgive,
+			.failures = failures,
+			.done	  = vinteg_sync_caller_done,
 		},
 	};
 
@@ -232,18 +322,20 @@ static int vinteg_sync_and_wait(struct vinteg *dev, bool forgive)
  */
 int vinteg_sync_all(struct vinteg *dev)
 {
-	return vinteg_sync_and_wait(dev, false);
+	return vinteg_sync_and_wait(dev, false, 0);
 }
 
 /**
  * vinteg_sync_forgive() - acknowledge on the operator's word again
  * @dev: a bound device
+ * @failures: how often the promise had been broken when the operator spoke
  *
  * Context: process; sleeps.
+ * Return: 0, or -EBUSY if it was broken again meanwhile; the error stays then.
  */
-void vinteg_sync_forgive(struct vinteg *dev)
+int vinteg_sync_forgive(struct vinteg *dev, unsigned int failures)
 {
-	vinteg_sync_and_wait(dev, true);
+	return vinteg_sync_and_wait(dev, true, failures);
 }
 
 /**
@@ -255,14 +347,22 @@ void vinteg_sync_forgive(struct vinteg *dev)
  * Only the first error is kept.  It is set before any request that it
  * concerns completes.
  *
- * Context: any.
+ * Context: any; takes the error lock.
  */
 void vinteg_fail_durability(struct vinteg *dev, int error, const char *what)
 {
-	if (cmpxchg(&dev->error, 0, error))
-		return;
-	vinteg_warn(dev, "%s failed with %d: durable writes and flushes fail until 0 is written to writeback_error\n",
-		    what, error);
+	unsigned long flags;
+	bool first;
+
+	spin_lock_irqsave(&dev->error_lock, flags);
+	WRITE_ONCE(dev->failures, dev->failures + 1);
+	first = !dev->error;
+	if (first)
+		WRITE_ONCE(dev->error, error);
+	spin_unlock_irqrestore(&dev->error_lock, flags);
+	if (first)
+		vinteg_warn(dev, "%s failed with %d: durable writes and flushes fail until 0 is written to writeback_error\n",
+			    what, error);
 }
 
 static void vinteg_upkeep_soon(struct vinteg *dev)
@@ -320,7 +420,7 @@ void vinteg_note_write(struct vinteg *dev, bool durable)
 	if (!durable && !test_bit(VINTEG_UNSYNCED, &dev->flags))
 		set_bit(VINTEG_UNSYNCED, &dev->flags);
 	/* Pairs with vinteg_upkeep(). */
-	smp_mb__before_atomic();
+	smp_mb();
 	vinteg_upkeep_soon(dev);
 }
 

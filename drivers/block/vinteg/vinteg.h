@@ -85,7 +85,8 @@ struct vinteg_range_lock {
  * @entry: link in &struct vinteg_syncer.waiting
  * @start: first byte that must be durable
  * @end: last byte that must be durable, LLONG_MAX for all of the file
- * @forgive: nothing to sync; forget the errors up to now
+ * @forgive: nothing to sync; forget the failures up to @failures
+ * @failures: how many the operator may have known of
  * @done: called once, in process context, with 0 or a negative errno
  */
 struct vinteg_sync_waiter {
@@ -93,6 +94,7 @@ struct vinteg_sync_waiter {
 	loff_t start;
 	loff_t end;
 	bool forgive;
+	unsigned int failures;
 	void (*done)(struct vinteg_sync_waiter *waiter, int error);
 };
 
@@ -101,6 +103,8 @@ struct vinteg_syncer {
 	struct list_head waiting;
 	bool running;
 	struct work_struct work;
+	unsigned int turn;	/* counts syncs; written by the worker alone */
+	wait_queue_head_t natives; /* the worker, waiting for durable writes */
 };
 
 /**
@@ -119,6 +123,9 @@ struct vinteg_syncer {
  * @folio_size: bytes; the largest folio of the file's page cache
  * @native_dsync: a direct write with IOCB_DSYNC is at least as cheap as a
  *	write and a sync
+ * @tells_stop: the file system says in a read of nothing that it has shut down
+ * @native_can_lose: one that fails may have lost what was written before, since
+ *	the disk has a volatile cache
  * @one_sync: a sync of any one range covers the metadata and the disk cache
  *	for all data that has been written back before
  * @can_nowait: IOCB_NOWAIT is worth trying in the submitter's context
@@ -143,6 +150,8 @@ struct vinteg_backing {
 	bool stable_writes;
 	bool can_discard;
 	bool native_dsync;
+	bool native_can_lose;
+	bool tells_stop;
 	bool one_sync;
 	bool can_nowait;
 	bool late_completion;
@@ -179,7 +188,10 @@ enum vinteg_flag {
  *	a request
  * @backing: the bound file or NULL; changes only with the queue frozen
  * @flags: bits of &enum vinteg_flag
- * @error: the sticky error, 0 or a negative errno
+ * @error: the sticky error, 0 or a negative errno; written under @error_lock
+ * @error_lock: hardirq-safe; a leaf
+ * @failures: counts what broke the promise; protected by @error_lock
+ * @pardons: counts how often @error was cleared while bound; as @error
  * @ranges: writes in flight
  * @syncer: those who wait for a sync
  * @read_wq: workers for reads, while bound
@@ -213,6 +225,9 @@ struct vinteg {
 
 	unsigned long flags;
 	int error;
+	spinlock_t error_lock;	/* see above */
+	unsigned int failures;
+	unsigned int pardons;
 	struct vinteg_range_lock ranges;
 	struct vinteg_syncer syncer;
 	struct workqueue_struct *read_wq;
@@ -230,6 +245,10 @@ struct vinteg {
  * @plan: what to do, from the policy in force when the request arrived
  * @tried: the data has been tried, and counted, in the submitter's context
  * @redo: a durable write failed in one step; is it the data?
+ * @native: a durable write in one step is under way, its result not yet drawn
+ *	consequences from
+ * @turn: of the syncer, when @native was set
+ * @pardons: of the device, when the request arrived
  * @stale: a direct write is done, but pages in its range are stale
  * @range: held while data of the file changes
  * @range_wanted: @range has to be held to change data
@@ -247,6 +266,9 @@ struct vinteg_cmd {
 	struct vinteg_plan plan;
 	bool tried;
 	bool redo;
+	bool native;
+	unsigned int turn;
+	unsigned int pardons;
 	bool stale;
 	struct vinteg_range range;
 	bool range_wanted;
@@ -356,6 +378,7 @@ int vinteg_backing_check(struct vinteg *dev, struct vinteg_backing *backing,
 			 const struct vinteg_policy *policy,
 			 unsigned int block_size);
 bool vinteg_backing_touch(struct vinteg_backing *backing, bool wait);
+int vinteg_backing_stopped(struct vinteg_backing *backing);
 static inline loff_t vinteg_backing_size(struct vinteg_backing *backing)
 {
 	return i_size_read(backing->mapping->host);
@@ -395,7 +418,9 @@ void vinteg_sync_init(struct vinteg *dev);
 void vinteg_sync_add(struct vinteg *dev, struct vinteg_sync_waiter *waiter);
 int vinteg_sync_all(struct vinteg *dev);
 void vinteg_fail_durability(struct vinteg *dev, int error, const char *what);
-void vinteg_sync_forgive(struct vinteg *dev);
+int vinteg_sync_forgive(struct vinteg *dev, unsigned int failures);
+void vinteg_native_begin(struct vinteg_cmd *cmd);
+void vinteg_native_end(struct vinteg_cmd *cmd);
 void vinteg_note_write(struct vinteg *dev, bool durable);
 bool vinteg_override(struct vinteg *dev);
 void vinteg_upkeep(struct work_struct *work);
