@@ -19,6 +19,39 @@ cd "$(dirname "$0")" || exit
 THROTTLE=4000000
 # One cut in so many is followed by another, or two, while all comes up again.
 AGAIN=3
+TRACE=/sys/kernel/tracing/instances/$VINTEG
+
+# What goes on above and below vinteg, for whoever looks into a loss.
+trace_on()
+{
+	local event
+
+	if [ ! -d "$TRACE" ]; then
+		mkdir "$TRACE" && echo mono >"$TRACE/trace_clock" &&
+			echo 8192 >"$TRACE/buffer_size_kb" || return
+	fi
+	for event in block/block_rq_issue block/block_rq_complete; do
+		echo "dev == $(dev_number "$disk")" >"$TRACE/events/$event/filter" &&
+			echo 1 >"$TRACE/events/$event/enable" || return
+	done
+	echo "disk == \"$VINTEG\"" >"$TRACE/events/vinteg/filter" &&
+		echo 1 >"$TRACE/events/vinteg/enable" && echo >"$TRACE/trace" &&
+		echo 1 >"$TRACE/tracing_on"
+}
+
+trace_off()
+{
+	echo 0 >"$TRACE/tracing_on"
+}
+
+# dev_number DEVICE: as the kernel has it.
+dev_number()
+{
+	local number
+
+	number=$(<"/sys/block/${1#/dev/}/dev")
+	echo $((${number%:*} << 20 | ${number#*:}))
+}
 
 # begin COMMAND...: in the background, in a group of its own.
 begin()
@@ -217,12 +250,14 @@ judge_twice()
 	fi
 }
 
-# What it takes to look into it: the ledger as far as it goes, and the disk as the cut left
-# it, before anybody recovered what is on it.
+# What it takes to look into it: the ledger as far as it goes, the disk as the cut left
+# it, before anybody recovered what is on it, and what the kernel did up to the cut.
 keep_evidence()
 {
 	sed 's/^/@note /' "$WORK/judged"
-	tar -cSz -C "$WORK" -f "/evidence/$(IFS=-; echo "$*").tar.gz" kept judged crash
+	cat "$TRACE/trace" >"$WORK/trace"
+	tar -cSz -C "$WORK" -f "/evidence/$(IFS=-; echo "$*").tar.gz" \
+		kept judged crash trace log
 }
 
 one()
@@ -241,6 +276,7 @@ one()
 	host_mount || complain "cannot mount $host" || return
 	bind "$policy" || complain "cannot bind" || return
 	: >"$WORK/ledger"
+	trace_on || complain "no trace" || return
 	if is_files "$load"; then load_files; else load_blocks; fi ||
 		complain "no load" || return
 	until_true has_begun
@@ -250,6 +286,8 @@ one()
 	# Requests that the driver has; more may wait for io.max.
 	read -r -a inflight <"/sys/block/$VINTEG/inflight"
 	cut
+	trace_off
+	dmesg | tail -n 60 >"$WORK/log"
 	throw_away || return
 	cp --sparse=always "$WORK/image" "$WORK/crash"
 	[ $((RANDOM % AGAIN)) != 0 ] || cut_again || return
