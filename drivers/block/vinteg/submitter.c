@@ -60,8 +60,10 @@ bool vinteg_submitter_enter(struct vinteg_submitter *sub,
 {
 	const unsigned int not_with = PF_KTHREAD | PF_EXITING | PF_MEMALLOC |
 		PF_MEMALLOC_NOIO | PF_MEMALLOC_NOFS;
+	struct vinteg *dev = q->queuedata;
 
-	if (current->flags & not_with || current->journal_info ||
+	if (!dev->backing || !dev->backing->can_nowait ||
+	    current->flags & not_with || current->journal_info ||
 	    vinteg_plug_holds_others(current->plug, q, list))
 		return false;
 
@@ -144,7 +146,7 @@ bool vinteg_submitter_may_try(struct vinteg_cmd *cmd)
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct vinteg *dev = vinteg_of_request(rq);
 
-	if (!dev->backing->can_nowait || rq->cmd_flags & REQ_META)
+	if (rq->cmd_flags & REQ_META)
 		return false;
 	/* A clone of request-based dm, which sends it on below RCU. */
 	if (rq->end_io)

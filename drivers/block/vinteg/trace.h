@@ -14,14 +14,14 @@
 #include "compat.h"
 #include "policy.h"
 
-#define vinteg_op(name)	((__force u32)REQ_OP_##name)
-#define vinteg_op_name(op)					\
-	__print_symbolic(op,					\
-		{ vinteg_op(READ),	"READ" },		\
-		{ vinteg_op(WRITE),	"WRITE" },		\
-		{ vinteg_op(FLUSH),	"FLUSH" },		\
-		{ vinteg_op(DISCARD),	"DISCARD" },		\
-		{ vinteg_op(WRITE_ZEROES), "WRITE_ZEROES" })
+/* For tools that only have the format to go by. */
+TRACE_DEFINE_ENUM(VINTEG_CALL_READ);
+TRACE_DEFINE_ENUM(VINTEG_CALL_WRITE);
+TRACE_DEFINE_ENUM(VINTEG_CALL_DISCARD);
+TRACE_DEFINE_ENUM(VINTEG_CALL_ZERO);
+TRACE_DEFINE_ENUM(VINTEG_CALL_SYNC);
+
+#define VINTEG_OP_LEN	16	/* of "WRITE_ZEROES", with room */
 
 #define vinteg_call_name(call)					\
 	__print_symbolic(call,					\
@@ -35,21 +35,21 @@ TRACE_EVENT(vinteg_queue,
 	    TP_PROTO(struct request *rq, const struct vinteg_policy *policy),
 	    TP_ARGS(rq, policy),
 	    TP_STRUCT__entry(__array(char, disk, DISK_NAME_LEN)
-			     __field(unsigned int, op)
+			     __array(char, op, VINTEG_OP_LEN)
 			     __field(unsigned long long, sector)
 			     __field(unsigned int, bytes)
 			     __field(bool, fua)
 			     __string(policy, policy->name)
 	    ),
 	    TP_fast_assign(memcpy(__entry->disk, rq->q->disk->disk_name, DISK_NAME_LEN);
-			   __entry->op = (__force u32)req_op(rq);
+			   strscpy(__entry->op, blk_op_str(req_op(rq)), VINTEG_OP_LEN);
 			   __entry->sector = blk_rq_bytes(rq) ? blk_rq_pos(rq) : 0;
 			   __entry->bytes = blk_rq_bytes(rq);
 			   __entry->fua = !!(rq->cmd_flags & REQ_FUA);
 			   vinteg_assign_str(policy, policy->name);
 	    ),
 	    TP_printk("disk=%s op=%s sector=%llu bytes=%u fua=%d policy=%s",
-		      __entry->disk, vinteg_op_name(__entry->op), __entry->sector,
+		      __entry->disk, __entry->op, __entry->sector,
 		      __entry->bytes, __entry->fua, __get_str(policy))
 );
 
@@ -103,19 +103,19 @@ TRACE_EVENT(vinteg_complete,
 	    TP_PROTO(struct request *rq, int error),
 	    TP_ARGS(rq, error),
 	    TP_STRUCT__entry(__array(char, disk, DISK_NAME_LEN)
-			     __field(unsigned int, op)
+			     __array(char, op, VINTEG_OP_LEN)
 			     __field(unsigned long long, sector)
 			     __field(unsigned int, bytes)
 			     __field(int, error)
 	    ),
 	    TP_fast_assign(memcpy(__entry->disk, rq->q->disk->disk_name, DISK_NAME_LEN);
-			   __entry->op = (__force u32)req_op(rq);
+			   strscpy(__entry->op, blk_op_str(req_op(rq)), VINTEG_OP_LEN);
 			   __entry->sector = blk_rq_bytes(rq) ? blk_rq_pos(rq) : 0;
 			   __entry->bytes = blk_rq_bytes(rq);
 			   __entry->error = error;
 	    ),
 	    TP_printk("disk=%s op=%s sector=%llu bytes=%u error=%d",
-		      __entry->disk, vinteg_op_name(__entry->op), __entry->sector,
+		      __entry->disk, __entry->op, __entry->sector,
 		      __entry->bytes, __entry->error)
 );
 
