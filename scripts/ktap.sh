@@ -23,7 +23,7 @@ why()
 
 	for line; do
 		line=${line//$'\t'/ }
-		[ -z "$line" ] || printf 'why\t%s\t%s\t%s\n' "$where" "$what" "${line:0:160}"
+		[ -z "$line" ] || printf 'why\t%s\t%s\t%s\n' "$where" "$what" "${line:0:240}"
 	done >>"$RESULTS"
 }
 

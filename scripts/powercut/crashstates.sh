@@ -142,6 +142,7 @@ judge()
 	esac
 	if [ "$verdict" != ok ]; then
 		head -n 4 "$dir/said" | sed 's/^/    /'
+		[ "$form" != --ktap ] || head -n 4 "$dir/said" | sed 's/^/# /' >&3
 		mkdir -p "$kept"
 		rm -rf "${kept:?}/$kernel.$host.$name"
 		cp -r "$dir" "$kept/$kernel.$host.$name"

@@ -221,7 +221,7 @@ judge_twice()
 # it, before anybody recovered what is on it.
 keep_evidence()
 {
-	sed 's/^/@note /' "$WORK/judged"
+	sed "s/^/@note $1 $2 /" "$WORK/judged"
 	tar -cSz -C "$WORK" -f "/evidence/$(IFS=-; echo "$*").tar.gz" kept judged crash
 }
 
