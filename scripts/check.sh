@@ -40,13 +40,17 @@ mkdir -p "$logs/running"
 RESULTS=$logs/results
 : >"$RESULTS"
 
+# What an oops has between its first line and the functions that were called.
+PADDING='Tainted: \[|Hardware name: |Modules linked in: |</?TASK>|(R[ABCD]X|R[SD]I|RBP|R[0-9]+|FS|CS|CR2): +[0-9a-f]'
+PADDING="$PADDING"'|cut here|\]  \? '
+
 # because WHERE WHAT FILE: the reason is in a file: its first complaint, or its end.
 because()
 {
-	local lines
+	local lines=()
 
-	mapfile -t lines < <([ ! -e "$3" ] || complaints "$3" $REASONS $REASONS)
-	why "$1" "$2" "${lines[@]}"
+	[ ! -e "$3" ] || mapfile -t lines < <(complaints "$3" 40 $REASONS | grep -v -E "$PADDING")
+	why "$1" "$2" "${lines[@]:0:REASONS}"
 }
 
 # part WHERE COMMAND...: a part that prints KTAP of its own. One that fails without a
