@@ -47,9 +47,9 @@ PADDING="$PADDING"'|cut here|\]  \? '
 # because WHERE WHAT FILE: the reason is in a file: its first complaint, or its end.
 because()
 {
-	local lines=()
+	local lines
 
-	[ ! -e "$3" ] || mapfile -t lines < <(complaints "$3" 40 $REASONS | grep -v -E "$PADDING")
+	mapfile -t lines < <(complaints "$3" 40 $REASONS | grep -v -E "$PADDING")
 	why "$1" "$2" "${lines[@]:0:REASONS}"
 }
 
@@ -70,7 +70,7 @@ part()
 		record fail "$where" "exit status $rc"
 		because "$where" "exit status $rc" "$logs/$where.log"
 	fi
-	rm "$logs/running/$where"
+	rm -f "$logs/running/$where"
 }
 
 # build KERNEL: the machine's job: the module, the selftests, what runs them.
@@ -213,7 +213,7 @@ with_kernel()
 	: >"$logs/running/$1"
 	build "$1"
 	selftests "$1"
-	rm "$logs/running/$1"
+	rm -f "$logs/running/$1"
 }
 
 # doing WHERE: what goes on there: the last words of its logs.
@@ -266,7 +266,8 @@ if [ -z "$TESTS" ]; then
 	spawn part machine "$TOP/scripts/vm/accident_test.sh"
 	spawn part static "$TOP/scripts/kernel/static.sh" --sources
 	spawn part uml env LOGS="$logs/uml" "$TOP/scripts/uml/check.sh"
-	spawn part crashstates env KERNELS=uml "$TOP/scripts/powercut/crashstates.sh" --ktap
+	spawn part crashstates env KERNELS=uml LOGS="$logs/crashstates" \
+		"$TOP/scripts/powercut/crashstates.sh" --ktap
 	spawn part powercut env KERNELS=uml CUTS=30 LOGS="$logs/powercut" \
 		"$TOP/scripts/powercut/live.sh" --check
 	spawn part clients env KERNELS=uml LOGS="$logs/clients" \
@@ -288,4 +289,5 @@ for kernel in $KERNELS; do
 	grep -q -P "\t$kernel\t$LAST\$" "$RESULTS" || record fail "$kernel" "no end"
 done
 
+rm -r "$logs/running"
 summary "$logs"

@@ -8,13 +8,14 @@
 # requests of each run, SEED what is written, SRC the checkout whose module is tested.
 # --short takes one kind of disk for each policy; --ktap is the short form with the
 # oracle's own tests, and prints its results in KTAP. What was recorded of a run with a
-# bad state is kept.
+# bad state is kept, in the folder LOGS, and so is what a machine said that died.
 #
 # Three controls that have to lose: the policy "unsafe", a disk that ignores flushes,
 # one that ignores FUA. Exit status 0 only if they did, and nothing else.
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/machines.sh"
+. "$(dirname "$0")/../vm/accident.sh"
 
 form=${1:-}
 case $form in
@@ -37,10 +38,20 @@ case $form in
 esac
 
 here=$TOP/scripts/powercut
-kept=$CACHE/crashstates
+kept=${LOGS:-$CACHE/crashstates}
 work=$(mktemp -d "$CACHE/crashstates.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
+
+# reason: of the failure that comes next, on standard input.
+reason()
+{
+	if [ "$form" = --ktap ]; then
+		sed 's/^/# /' >&3
+	else
+		sed 's/^/    /'
+	fi
+}
 
 # result ok|"not ok" TEXT
 result()
@@ -107,6 +118,10 @@ boot()
 		--timeout "$TIMEOUT" --follow --mem 3072 \
 		> >(while read -r line; do step "$kernel, $host: ${line%$'\r'}"; done) || rc=$?
 	if [ $rc != 0 ]; then
+		mkdir -p "$kept" "$work/out"
+		rm -rf "${kept:?}/$kernel.$host.machine"
+		cp -r "$work/out" "$kept/$kernel.$host.machine"
+		{ cat "$work/out/verdict" 2>/dev/null || true; complaints "$work/out/console" 4 4; } | reason
 		result "not ok" "$kernel, $host: the machine came to its end"
 		return 0
 	fi
@@ -141,8 +156,7 @@ judge()
 	*)		total=$((total + risky)) ;;
 	esac
 	if [ "$verdict" != ok ]; then
-		head -n 4 "$dir/said" | sed 's/^/    /'
-		[ "$form" != --ktap ] || head -n 4 "$dir/said" | sed 's/^/# /' >&3
+		head -n 4 "$dir/said" | reason
 		mkdir -p "$kept"
 		rm -rf "${kept:?}/$kernel.$host.$name"
 		cp -r "$dir" "$kept/$kernel.$host.$name"

@@ -35,6 +35,7 @@ complaints()
 {
 	local first
 
+	[ -e "$1" ] || return 0
 	# Not into a pipe that is closed early: that would be an error of its own.
 	first=$(since_job "$1" | grep -n -i -E "$COMPLAINTS" | sed -n '1s/:.*//p') || true
 	if [ -n "$first" ]; then
