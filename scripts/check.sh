@@ -108,6 +108,7 @@ machine()
 {
 	local kernel=$1 dir=$logs/$1 out=$2 vm
 
+	mkdir -p "$out"
 	# Through a pipe: run_kselftest.sh opens its standard output anew by its name.
 	cat >"$dir/job/run" <<-END
 		#!/bin/bash

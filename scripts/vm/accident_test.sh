@@ -78,6 +78,7 @@ expect yes "a jump to 0 without the bit that is always set" "$DIED" \
 	"$BEGUN" "$(oops "$NULL" 0x0 "$NO_CODE" 00010244)"
 expect yes "silence while booting" "$SILENT"
 expect yes "nothing but harmless words while booting" "$SILENT" \
+	"[    0.000000] Kernel command line: console=ttyS0 oops=panic" \
 	"[    0.400120] pci 0000:00:01.0: quirk applied"
 
 expect no "int3 in padding: a wild jump" "$DIED" \
