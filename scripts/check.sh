@@ -132,7 +132,7 @@ without_result()
 	local test
 
 	while read -r test; do
-		grep -q -E "^(not )?ok [0-9]+ selftests: ${test/:/: }( |\$)" "$1/output" ||
+		grep -q -s -E "^(not )?ok [0-9]+ selftests: ${test/:/: }( |\$)" "$1/output" ||
 			echo "$test"
 	done <"$2"
 }
@@ -182,7 +182,7 @@ selftests()
 		step "$kernel   FAIL  the machine's own verdict"
 		cat "$out.log" >&2
 		record fail "$kernel" "$LAST"
-		grep -v '^#\|^ok\|^not ok' "$out/output" >"$out/words" || true
+		grep -s -v '^#\|^ok\|^not ok' "$out/output" >"$out/words" || true
 		tail -n 40 "$out/words" >&2
 		if [ -s "$out/verdict" ]; then
 			why "$kernel" "$LAST" "$(cat "$out/verdict")"
