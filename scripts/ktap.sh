@@ -3,12 +3,28 @@
 #
 # To be sourced: reads results in KTAP, the format of the kernel's selftests, while
 # they come, shows one line for each test program, and counts. RESULTS names the
-# file that gets one line for each result: its kind, where, what.
+# file that gets one line for each result: its kind, where, what. Lines of the kind
+# "why" tell the reason of a failed one, those of the kind "accident" what is no result.
 
-# record pass|fail|skip WHERE WHAT
+# How much is kept of what was said before a failure.
+REASONS=6
+
+# record pass|fail|skip|accident WHERE WHAT
 record()
 {
 	printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$RESULTS"
+}
+
+# why WHERE WHAT [LINE]...: the reasons of a failure.
+why()
+{
+	local where=$1 what=$2 line
+	shift 2
+
+	for line; do
+		line=${line//$'\t'/ }
+		[ -z "$line" ] || printf 'why\t%s\t%s\t%s\n' "$where" "$what" "${line:0:240}"
+	done >>"$RESULTS"
 }
 
 # count KIND [WHERE]: how many results of a kind there are; KIND may be a pattern.
@@ -29,14 +45,36 @@ kind()
 	esac
 }
 
+# gist LINE...: the last of what was said, with the last of the commands that were executed,
+# which begin with a plus.
+gist()
+{
+	printf '%s\n' "$@" | awk -v most=$REASONS '
+		/^\++ / { command[++commands] = $0; next }
+		{ text[++texts] = $0 }
+		END {
+			half = int(most / 2)
+			shown = commands < half ? commands : half
+			if (texts < most - shown)
+				shown = commands < most - texts ? commands : most - texts
+			first = texts - (most - shown) + 1
+			for (i = first > 1 ? first : 1; i <= texts; i++)
+				print text[i]
+			for (i = commands - shown + 1; i <= commands; i++)
+				print command[i]
+		}'
+}
+
 # ktap_read WHERE: reads KTAP from standard input until it ends. The results of a test
 # program come indented by "# ", before the program's own. They count one by one. The
 # program counts only if it had none, or failed in a way that none of them tells: it
 # crashed, took too long, or did less than it had planned. What was begun and has no
-# end is for the caller, who knows which programs there should be.
+# end is for the caller, who knows which programs there should be; but what had failed
+# in it has failed. What was said between the last result and a failed one is its reason.
 ktap_read()
 {
-	local where=$1 line start=$SECONDS planned='' inner=() remarks=()
+	local where=$1 line start=$SECONDS planned='' current='' text
+	local inner=() remarks=() said=() reasons=()
 
 	while IFS= read -r line; do
 		line=${line%$'\r'}
@@ -47,22 +85,67 @@ ktap_read()
 			;;
 		"# ok "* | "# not ok "*)
 			inner+=("${line#"# "}")
+			case $line in
+			"# not"*)	reasons+=("$(gist "${said[@]}")") ;;
+			*)		reasons+=('') ;;
+			esac
+			said=()
 			;;
-		"# Bail out!"*)
-			remarks+=("${line#"# "}")
+		"# selftests: "*)
+			current=${line##*: } said=()
+			;;
+		"# accident: "*)
+			record accident "$where" "${line#"# accident: "}"
+			;;
+		"# "*)
+			[[ $line != "# Bail out!"* ]] || remarks+=("${line#"# "}")
+			ktap_said "${line#"# "}"
 			;;
 		"ok "* | "not ok "*)
 			ktap_program
-			planned='' inner=() remarks=() start=$SECONDS
+			planned='' inner=() remarks=() said=() reasons=() start=$SECONDS
 			;;
 		esac
 	done
+	ktap_inner "$current" fail
 }
 
-# ktap_program: the end of a test program. Works on the variables of ktap_read.
+# ktap_said TEXT: a line that may be the reason of a failure. Works on the variables of
+# ktap_read, as do those below.
+ktap_said()
+{
+	text=$1
+	[[ $text != "# "* ]] || text=${text#"# "}
+	text=${text#"${text%%[! ]*}"}
+	case $text in
+	'' | "#" | "timeout set to "* | *"TAP version "* | "Totals: "* | "Subtest: "*)
+		return ;;
+	esac
+	said+=("$text")
+	[ ${#said[@]} -le 200 ] || said=("${said[@]:100}")
+}
+
+# ktap_inner PROGRAM [KIND]: records the results of a program, or those of one kind.
+ktap_inner()
+{
+	local i entry reason
+
+	for i in "${!inner[@]}"; do
+		text=${inner[i]#*"ok "}
+		text="$1: ${text#* }"
+		entry=$(kind "${inner[i]}")
+		[ -z "${2:-}" ] || [ "$entry" = "$2" ] || continue
+		record "$entry" "$where" "$text"
+		[ "$entry" = fail ] || continue
+		mapfile -t reason <<<"${reasons[i]}"
+		why "$where" "$text" "${reason[@]}"
+	done
+}
+
+# ktap_program: the end of a test program.
 ktap_program()
 {
-	local program outer entry text word=ok
+	local program outer entry text word=ok reason=()
 	local -A n=([pass]=0 [fail]=0 [skip]=0)
 
 	# "ok 3 selftests: drivers/block/vinteg: test.sh # exit=1", or "ok 3 - text"
@@ -77,18 +160,22 @@ ktap_program()
 		text=${entry#*"ok "}
 		entry=$(kind "$entry")
 		n[$entry]=$((n[$entry] + 1))
-		record "$entry" "$where" "${program%% #*}: ${text#* }"
 		[ "$entry" != fail ] || remarks+=("failed: ${text#* }")
 	done
+	ktap_inner "${program%% #*}"
 	if [ ${#inner[@]} = 0 ] || { [ "$outer" = fail ] && [ "${n[fail]}" = 0 ]; }; then
 		n[$outer]=$((n[$outer] + 1))
 		record "$outer" "$where" "$program"
-		[ "$outer" != fail ] || [ "$program" = "${program%% #*}" ] ||
-			remarks+=("failed: ${program#* # }")
+		if [ "$outer" = fail ]; then
+			mapfile -t reason < <(gist "${said[@]}")
+			why "$where" "$program" "${reason[@]}"
+			[ "$program" = "${program%% #*}" ] || remarks+=("failed: ${program#* # }")
+		fi
 	elif [ -n "$planned" ] && [ "$planned" != ${#inner[@]} ]; then
 		n[fail]=$((n[fail] + 1))
 		record fail "$where" "${program%% #*}: less than planned"
 		remarks+=("failed: planned $planned, did ${#inner[@]}")
+		why "$where" "${program%% #*}: less than planned" "planned $planned, did ${#inner[@]}"
 	fi
 	text="${n[pass]} passed"
 	[ "${n[pass]}" != 0 ] || word=skip
@@ -99,4 +186,74 @@ ktap_program()
 	for text in "${remarks[@]}"; do
 		step "$(printf '%-7s      %s' "$where" "$text")"
 	done
+}
+
+# summary LOGS: what the results come to, short enough to be read in the last 20 lines if
+# few have failed: these with their reasons, then the skipped ones, the accidents, and the
+# line "N passed, N failed, N skipped". Fails if something failed, or nothing passed.
+summary()
+{
+	awk -F '\t' -v logs="$1" -v most=$REASONS '
+		function min(a, b) { return a < b ? a : b }
+		function show(list, n, word, most, i)
+		{
+			for (i = 1; i <= n; i++) {
+				if (i == most && n > most) {
+					print word "  and " n - i + 1 " more"
+					return
+				}
+				print word "  " list[i]
+			}
+		}
+		$1 == "pass" { passed++ }
+		$1 == "skip" { skip[++skipped] = $2 "  " $3 }
+		$1 == "accident" { accident[++accidents] = $2 "  " $3 }
+		$1 == "why" { reason[$2, $3, ++reasons[$2, $3]] = $4 }
+		$1 == "fail" {
+			failed++
+			what = $3
+			# Those of a machine that died are one thing to be told.
+			if (sub(/: no result$/, "", what)) {
+				if (!lost[$2]++) {
+					where[++shown] = $2
+					title[shown] = "no result"
+				}
+				names[$2] = names[$2] (names[$2] == "" ? "" : ", ") what
+				next
+			}
+			if (seen[$2, $3]++)
+				next
+			where[++shown] = $2
+			title[shown] = $3
+		}
+		END {
+			rows = failed ? 2 : skipped
+			# Beside the last two lines, and one that make adds. Each failure gets
+			# a line at least, then one after the other gets more.
+			left = 17 - shown - min(skipped, rows) - min(accidents, 4) - (accidents > 0)
+			for (j = 1; j <= most; j++) {
+				for (i = 1; i <= shown; i++) {
+					if (j <= reasons[where[i], title[i]] && (j == 1 || left > 0)) {
+						given[i]++
+						left--
+					}
+				}
+			}
+			for (i = 1; i <= shown; i++) {
+				text = title[i]
+				if (text == "no result")
+					text = lost[where[i]] " without a result: " names[where[i]]
+				print "failed   " where[i] "  " substr(text, 1, 160)
+				for (j = 1; j <= given[i]; j++)
+					print "           " reason[where[i], title[i], j]
+			}
+			show(skip, skipped, "skipped", rows)
+			show(accident, accidents, "accident", 4)
+			if (accidents)
+				print "accidents: " accidents
+			if (failed)
+				print "the logs are in " logs
+			print passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
+			exit failed || !passed
+		}' "$RESULTS"
 }

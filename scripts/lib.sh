@@ -30,6 +30,19 @@ die()
 	exit 1
 }
 
+# keep_if_failed FOLDER NAME STATUS: for a trap: a folder that was only needed meanwhile is
+# removed, or becomes NAME if there is something to be looked into.
+keep_if_failed()
+{
+	if [ "$3" != 0 ] && [ -n "$(ls -A "$1")" ]; then
+		rm -rf "$2"
+		mv "$1" "$2"
+		step "what it said is kept in $2"
+	else
+		rm -rf "$1"
+	fi
+}
+
 # nap SECONDS: sleeps without a process, which matters where forks are slow. Reads from
 # a pipe that it holds open itself, so that nothing ever comes.
 nap()

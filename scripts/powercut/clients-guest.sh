@@ -200,7 +200,7 @@ judge_database()
 # What it takes to look into it.
 keep_evidence()
 {
-	tail -n 40 "$WORK/judged" "$LOG" | sed 's/^/@note /'
+	tail -q -n 40 "$WORK/judged" "$LOG" | sed "s/^/@note $1 $2 /"
 	# Not all of it is there if the worst has happened.
 	tar -cSz -C "$WORK" -f "/evidence/$(IFS=-; echo "$*").tar.gz" --ignore-failed-read \
 		kept read judged image run/log 2>/dev/null || true

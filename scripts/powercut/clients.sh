@@ -14,6 +14,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/machines.sh"
 . "$(dirname "$0")/report.sh"
+. "$(dirname "$0")/../vm/accident.sh"
 
 CUTS=${CUTS:-60}
 KERNELS=${KERNELS:-uml}
@@ -38,6 +39,7 @@ rm -rf "$logs"
 mkdir -p "$logs"
 : >"$logs/cuts"
 : >"$logs/accidents"
+: >"$logs/notes"
 
 # gather FOLDER SUITE: all of the job but the module.
 gather()
@@ -162,6 +164,9 @@ follow()
 			*)			step "$kernel: ${line#@cut }" ;;
 			esac
 			;;
+		"@note "*)
+			echo "$kernel ${line#@note }" >>"$logs/notes"
+			;;
 		*)
 			printf '%s\n' "$line" >>"$logs/$kernel/words"
 			;;
@@ -195,19 +200,25 @@ run()
 		step "$kernel: the machine had an accident"
 		tail -n 30 "$dir/words" "$dir/log" >&2
 		echo "$kernel" >>"$logs/accidents"
+		# What a rig had to complain about, and what the kernel.
+		{ grep '^@trouble' "$dir/words" | tail -n 1; complaints "$dir/log" 4 4; } 2>/dev/null |
+			sed "s/^/$kernel $SEED accident /" >>"$logs/notes" || true
 	fi
 }
 
 # clients_report CUTS ACCIDENTS PLANNED: a line for each client, then what has to be true.
 clients_report()
 {
-	awk -v least="$LOSES" -v ktap="$check" -v part="$part" -v accidents="$2" -v planned="$3" '
-		function result(tried, good, text)
+	awk -v least="$LOSES" -v ktap="$check" -v part="$part" -v accidents="$2" -v planned="$3" \
+			-v notes="$logs/notes" "$EVIDENCE"'
+		function result(tried, good, text, of)
 		{
 			if (!tried && part)
 				return
 			good = tried && good
 			bad += !good
+			if (ktap && !good)
+				printf "%s", seen[of]
 			if (ktap)
 				print (good ? "ok " : "not ok ") ++n " - " text
 			else
@@ -217,6 +228,7 @@ clients_report()
 		{
 			return all ? sprintf("%d of %d (%d %%)", part, all, 100 * part / all) : "none"
 		}
+		BEGIN { read_notes() }
 		{
 			policy = $3; fs = $7; client = $8; verdict = $9
 			amiss = verdict != "kept"
@@ -236,11 +248,20 @@ clients_report()
 			}
 			by_policy[policy]++; wrong[policy] += amiss
 			by_client[client]++; wrong_client[client] += amiss
+			if (amiss) {
+				evidence(policy, $0)
+				evidence(client, $0)
+			}
 			if (client ~ /-eio$/) {
 				failed++; careful += value["panics"] && value["error"]
+				if (!value["panics"] || !value["error"])
+					evidence("careless", $0)
 			}
 		}
 		END {
+			for (key in note)
+				if (key ~ / accident$/)
+					seen["accidents"] = seen["accidents"] note[key]
 			if (!ktap) {
 				printf "%-6s %-16s %-5s %-8s %6s %10s %8s %8s %6s %8s\n", "kernel", "client",
 					"fs", "policies", "cuts", "committed", "found", "lost", "amiss", "s/cut"
@@ -255,18 +276,18 @@ clients_report()
 			split("postgresql postgresql-eio sqlite-wal sqlite-truncate sqlite-persist", names, " ")
 			for (i = 1; i in names; i++)
 				result(by_client[names[i]], !wrong_client[names[i]],
-					names[i] " has all it committed, and no fault: something amiss in " share(wrong_client[names[i]], by_client[names[i]]) " cuts")
+					names[i] " has all it committed, and no fault: something amiss in " share(wrong_client[names[i]], by_client[names[i]]) " cuts", names[i])
 			split("none directsync writethrough writeback guest", policies, " ")
 			for (i = 1; i in policies; i++)
 				result(by_policy[policies[i]], !wrong[policies[i]],
-					policies[i] " keeps everything: something amiss in " share(wrong[policies[i]], by_policy[policies[i]]) " cuts")
+					policies[i] " keeps everything: something amiss in " share(wrong[policies[i]], by_policy[policies[i]]) " cuts", policies[i])
 			result(failed, careful == failed,
-				"PostgreSQL panics and vinteg stops acknowledging when a flush fails: in " share(careful, failed))
+				"PostgreSQL panics and vinteg stops acknowledging when a flush fails: in " share(careful, failed), "careless")
 			result(unsafe, unsafe_lost * 100 >= least * unsafe,
 				"unsafe loses, and it is seen: in " share(unsafe_lost, unsafe))
 			result(1, all == planned && !idle,
 				"each cut had something to lose: " all - idle " of " planned)
-			result(1, !accidents, "the machines live to the end: " accidents " accidents")
+			result(1, !accidents, "the machines live to the end: " accidents " accidents", "accidents")
 			exit bad != 0
 		}' "$1"
 }

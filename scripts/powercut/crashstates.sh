@@ -9,13 +9,14 @@
 # MOUNTED more states of each policy are mounted and then judged, metadata and all.
 # --short takes one kind of disk for each policy; --ktap is the short form with the
 # oracle's own tests, and prints its results in KTAP. What was recorded of a run with a
-# bad state is kept.
+# bad state is kept, in the folder LOGS, and so is what a machine said that died.
 #
 # Controls that have to lose: the policy "unsafe", also mounted, a disk that ignores
 # flushes, one that ignores FUA. Exit status 0 only if they did, and nothing else.
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/machines.sh"
+. "$(dirname "$0")/../vm/accident.sh"
 
 form=${1:-}
 case $form in
@@ -39,10 +40,20 @@ case $form in
 esac
 
 here=$TOP/scripts/powercut
-kept=$CACHE/crashstates
+kept=${LOGS:-$CACHE/crashstates}
 work=$(mktemp -d "$CACHE/crashstates.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
+
+# reason: of the failure that comes next, on standard input.
+reason()
+{
+	if [ "$form" = --ktap ]; then
+		sed 's/^/# /' >&3
+	else
+		sed 's/^/    /'
+	fi
+}
 
 # result ok|"not ok" TEXT
 result()
@@ -118,6 +129,10 @@ boot()
 		--timeout "$TIMEOUT" --follow --mem 3072 \
 		> >(while read -r line; do step "$kernel, $host: ${line%$'\r'}"; done) || rc=$?
 	if [ $rc != 0 ]; then
+		mkdir -p "$kept" "$work/out"
+		rm -rf "${kept:?}/$kernel.$host.machine"
+		cp -r "$work/out" "$kept/$kernel.$host.machine"
+		{ cat "$work/out/verdict" 2>/dev/null || true; complaints "$work/out/console" 4 4; } | reason
 		result "not ok" "$kernel, $host: the machine came to its end"
 		return 0
 	fi
@@ -164,7 +179,7 @@ judge()
 	*)		total=$((total + risky)) ;;
 	esac
 	if [ "$verdict" != ok ]; then
-		head -n 4 "$dir/said" | sed 's/^/    /'
+		head -n 4 "$dir/said" | reason
 		mkdir -p "$kept"
 		rm -rf "${kept:?}/$kernel.$host.$name"
 		cp -r "$dir" "$kept/$kernel.$host.$name"

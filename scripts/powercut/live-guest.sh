@@ -254,7 +254,7 @@ judge_twice()
 # it, before anybody recovered what is on it, and what the kernel did up to the cut.
 keep_evidence()
 {
-	sed 's/^/@note /' "$WORK/judged"
+	sed "s/^/@note $1 $2 /" "$WORK/judged"
 	cat "$TRACE/trace" >"$WORK/trace"
 	tar -cSz -C "$WORK" -f "/evidence/$(IFS=-; echo "$*").tar.gz" \
 		kept judged crash trace log

@@ -14,6 +14,7 @@
 . "$(dirname "$0")/machines.sh"
 . "$(dirname "$0")/report.sh"
 . "$(dirname "$0")/results.sh"
+. "$(dirname "$0")/../vm/accident.sh"
 
 CUTS=${CUTS:-300}
 KERNELS=${KERNELS:-uml}
@@ -37,6 +38,7 @@ logs=${LOGS:-$CACHE/powercut}
 rm -rf "$logs"
 mkdir -p "$logs"
 : >"$logs/cuts"
+: >"$logs/notes"
 
 gather()
 {
@@ -177,6 +179,9 @@ follow()
 			*)				step "$kernel: ${line#@cut }" ;;
 			esac
 			;;
+		"@note "*)
+			echo "$kernel ${line#@note }" >>"$logs/notes"
+			;;
 		*)
 			printf '%s\n' "$line" >>"$logs/$kernel/words"
 			;;
@@ -210,6 +215,9 @@ run()
 		step "$kernel: the machine had an accident"
 		tail -n 30 "$dir/words" "$dir/log" >&2
 		echo "$kernel $SEED accident" >>"$logs/cuts"
+		# What a rig had to complain about, and what the kernel.
+		{ grep '^@trouble' "$dir/words" | tail -n 1; complaints "$dir/log" 4 4; } 2>/dev/null |
+			sed "s/^/$kernel $SEED accident /" >>"$logs/notes" || true
 	fi
 }
 
@@ -224,4 +232,4 @@ for kernel in $KERNELS; do
 	run "$kernel"
 done
 remember "$logs/cuts"
-report "$logs/cuts"
+report "$logs/cuts" "$logs/notes"

@@ -10,7 +10,27 @@ LOSES=80
 
 check='' part=''
 
-# report CUTS: a line for each kind of cut, then what has to be true of all of them. Fails
+# What a failure looks like, for awk: with "ktap" set, the cuts that failed, and what was
+# said of them in the file "notes", whose lines are: KERNEL SEED POLICY TEXT.
+EVIDENCE='
+	function read_notes(   line, word, key)
+	{
+		while (notes != "" && (getline line <notes) > 0) {
+			split(line, word, " ")
+			key = word[1] " " word[2] " " word[3]
+			sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", line)
+			if (noted[key]++ < 2)
+				note[key] = note[key] "#   " line "\n"
+		}
+	}
+	# Few enough to be shown at the end of "make check".
+	function evidence(of, line)
+	{
+		if (shown[of]++ < 2)
+			seen[of] = seen[of] "# " line "\n" note[$1 " " $2 " " $3]
+	}'
+
+# report CUTS [NOTES]: a line for each kind of cut, then what has to be true of all of them. Fails
 # if something isn't. The file CUTS has these lines:
 #
 #	KERNEL SEED POLICY HOST FILE DISK LOAD VERDICT NUMBERS
@@ -21,13 +41,15 @@ check='' part=''
 # With "part" set, what was not tried is no failure; with "check" set it prints KTAP.
 report()
 {
-	awk -v least=$LOSES -v ktap="$check" -v part="$part" '
-		function result(tried, good, text)
+	awk -v least=$LOSES -v ktap="$check" -v part="$part" -v notes="${2:-}" "$EVIDENCE"'
+		function result(tried, good, text, of)
 		{
 			if (!tried && part)
 				return
 			good = tried && good
 			bad += !good
+			if (ktap && !good)
+				printf "%s", seen[of]
 			if (ktap)
 				print (good ? "ok " : "not ok ") ++n " - " text
 			else
@@ -37,14 +59,18 @@ report()
 		{
 			return all ? sprintf("%d of %d (%d %%)", part, all, 100 * part / all) : "none"
 		}
+		BEGIN { read_notes() }
 		$3 == "killed" { killed++; next }
-		$3 == "accident" { accidents++; next }
+		$3 == "accident" { accidents++; evidence("accidents", $0); next }
 		{
 			kernel = $1; policy = $3; host = $4; file = $5; disk = $6; load = $7
 			lost = $8 == "LOST" || $8 == "UNMOUNTABLE" || $8 == "DAMAGED"
 			# Whoever looks twice has to see the same.
 			amiss = lost || $8 == "UNSTEADY"
-			accidents += !amiss && $8 != "kept"
+			if (!amiss && $8 != "kept") {
+				accidents++
+				evidence("accidents", $0)
+			}
 			delete value
 			for (i = 9; i < NF; i++)
 				value[$i] = $(i + 1)
@@ -62,6 +88,8 @@ report()
 			} else {
 				durable++
 				kept[policy]++; violations[policy] += amiss
+				if (amiss)
+					evidence(policy, $0)
 				dead_first += value["dead-first"]; again += value["again"] > 0
 				loads[load]++
 				if (load == "switching") {
@@ -97,7 +125,7 @@ report()
 			split("none directsync writethrough writeback guest", names, " ")
 			for (i = 1; i in names; i++)
 				result(kept[names[i]], !violations[names[i]],
-					names[i] " keeps everything: lost something in " share(violations[names[i]], kept[names[i]]) " cuts")
+					names[i] " keeps everything: lost something in " share(violations[names[i]], kept[names[i]]) " cuts", names[i])
 			result(unsafe, unsafe_lost * 100 >= least * unsafe,
 				"unsafe loses, and it is seen: in " share(unsafe_lost, unsafe))
 			split("no-flush no-fua", broken, " ")
@@ -115,7 +143,7 @@ report()
 				result(1, overrides * 100 >= least * loads["override"],
 					"the load \"override\" has set queue/write_cache in " share(overrides, loads["override"]))
 			result(1, !accidents, "all could be judged, and the machines live to the end: " \
-				accidents + 0 " accidents")
+				accidents + 0 " accidents", "accidents")
 			exit bad != 0
 		}' "$1"
 }

@@ -5,6 +5,8 @@
 # of the checkout SRC (default: this one) in User-Mode Linux 7.3, as far as the name
 # matches PATTERN; "." is all. Prints KTAP. Exit status as of run.sh. The variables
 # FUZZ_SECONDS, FUZZ_SEED and RACE_SECONDS reach the tests; TIMEOUT=seconds is for all.
+# LOGS=folder keeps the console and the output there; without it, those of a run that
+# failed are kept.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -24,8 +26,17 @@ while :; do
 done
 pattern=${1:-$QUICK}
 
+# shellcheck disable=SC2317 # called by the trap
+cleanup()
+{
+	[ -n "${LOGS:-}" ] || keep_if_failed "$out" "$CACHE/uml-check-failed" "$1"
+	rm -rf "$tmp"
+}
+
 tmp=$(mktemp -d "$CACHE/uml-check.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
+out=${LOGS:-$tmp/out}
+mkdir -p "$out"
+trap 'cleanup $?' EXIT
 job=$tmp/job
 mkdir "$job"
 step "building the module and the tests for User-Mode Linux"
@@ -41,5 +52,5 @@ elif [ ! -s "$job/tests" ]; then
 	die "no test's name matches '$pattern'"
 fi
 
-"$TOP/scripts/uml/run.sh" --flavour "$flavour" --job "$job" --out "$tmp/out" --follow \
+"$TOP/scripts/uml/run.sh" --flavour "$flavour" --job "$job" --out "$out" --follow \
 	--timeout "${TIMEOUT:-1800}"

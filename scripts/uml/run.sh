@@ -5,6 +5,7 @@
 # seconds where a virtual machine takes a minute.
 
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../vm/accident.sh"
 . "$(dirname "$0")/../vm/verdict.sh"
 
 usage()

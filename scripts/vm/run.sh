@@ -4,6 +4,7 @@
 # run.sh: boots a disposable virtual machine with a stock kernel and runs a job in it.
 
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/accident.sh"
 . "$(dirname "$0")/verdict.sh"
 
 usage()
@@ -13,7 +14,8 @@ usage()
 		  --kernel K        6.1, 6.12 or 7.3
 		  --job DIR         seen in the guest as /job; DIR/run is run there as root;
 		                    DIR/vinteg.ko, if there, is installed for modprobe
-		  --out DIR         gets output (of run), console (the kernel's) and verdict
+		  --out DIR         gets output (of run), console (the kernel's), verdict, and
+		                    accidents: a line for each machine that the emulator killed
 		  --timeout S       the machine is lost after S seconds (600)
 		  --mem M           memory in MiB (2048)
 		  --smp N           processors (2)
@@ -27,7 +29,8 @@ usage()
 		  --follow          show the output of run as it comes
 		  --shell           a shell on this terminal in place of run
 		Exit status: 0 run succeeded and the kernel had nothing to complain about;
-		1 it did not; 2 no verdict: the machine died, hung or took too long.
+		1 it did not; 2 no verdict: the machine died, hung or took too long; 3 it died,
+		and the emulator killed it: see accident.sh.
 	END
 	exit 2
 }
@@ -68,7 +71,7 @@ here=$TOP/scripts/vm
 need qemu-system-x86 e2fsprogs cpio
 image=$("$here/image.sh" "$kernel")
 mkdir -p "$out"
-rm -f "$out"/{output,console,verdict}
+rm -f "$out"/{output,console,verdict,accidents} "$out"/console.*
 token=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
 
 tmp=$(mktemp -d "$CACHE/vm.XXXXXX")
@@ -95,7 +98,7 @@ truncate -s "$scratch" "$tmp/scratch.img"
 cmdline="console=ttyS0 quiet mitigations=off panic=-1 oops=panic nokaslr"
 cmdline="$cmdline random.trust_cpu=on log_buf_len=4M 8250.nr_uarts=2"
 # The kernel's checks of its clocks fail if this machine is busy at that moment. Where one
-# takes a clock away, it patches code under load: see stumbled().
+# takes a clock away, it patches code under load: see accident.sh.
 cmdline="$cmdline no_timer_check tsc=reliable"
 cmdline="$cmdline vm.token=$token$append"
 # Emulated, 5-level paging costs time, and string instructions go byte by byte.
@@ -134,12 +137,6 @@ fi
 # A machine boots in 5 to 11 s; one that hasn't in so many hangs, however busy this one is.
 BOOT_SECONDS=300
 
-# job_begun: whether the guest has come as far as to run the job.
-job_begun()
-{
-	grep -q 'vm: the job starts' "$out/console"
-}
-
 # boot: starts the machine and waits for its end; sets lost to what is to be said if it
 # has left no verdict.
 boot()
@@ -147,6 +144,7 @@ boot()
 	local start=$SECONDS patient=1
 
 	: >"$out/output"
+	: >"$out/console"
 	# Whatever ends this script, the machine doesn't outlive it.
 	setpriv --pdeathsig KILL qemu-system-x86_64 "${machine[@]}" -append "$cmdline" \
 		</dev/null >"$out/qemu" 2>&1 &
@@ -166,7 +164,7 @@ boot()
 		fi
 		if [ -n "$patient" ] && [ $((SECONDS - start)) -gt $BOOT_SECONDS ]; then
 			patient=
-			job_begun || {
+			job_begun "$out/console" || {
 				lost="no job after $BOOT_SECONDS seconds"
 				kill -KILL $pid
 				break
@@ -177,24 +175,25 @@ boot()
 	pid=
 }
 
-# stumbled: whether the machine hung while it booted, before anything of ours ran (seen once
-# with 6.1, its console empty), or its kernel died of a breakpoint that it had in its code
-# while it patched it. QEMU 7.2 has been seen to run what it translated in that moment when the
-# breakpoint was gone (in set_sched_clock_stable(), once in some fifty boots).
-stumbled()
-{
-	! job_begun && { [[ $lost = "no job"* ]] || grep -q 'Oops: int3' "$out/console"; }
-}
-
 boot
-for _ in 1 2; do
-	stumbled || break
-	step "kernel $kernel: did not boot ($lost): booting again"
+# Nothing of ours has run before the job, so nothing is hidden if it boots again.
+for try in 1 2; do
+	if job_begun "$out/console" || ! what=$(accident "$out/console" "$lost"); then
+		break
+	fi
+	step "kernel $kernel: did not boot ($what): booting again"
+	echo "$what" >>"$out/accidents"
+	mv "$out/console" "$out/console.$try"
 	boot
 done
 
 rc=0
 judge "$out" "$token" "kernel $kernel" "$lost" || rc=$?
+if [ $rc = 2 ] && what=$(accident "$out/console" "$lost"); then
+	step "kernel $kernel: the emulator's accident: $what"
+	echo "$what" >>"$out/accidents"
+	rc=3
+fi
 # Silent unless something was wrong with its arguments.
 cat "$out/qemu" >&2
 exit $rc

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# To be sourced: what a run of a machine ends with.
+# To be sourced, after accident.sh: what a run of a machine ends with.
 
 # judge OUT TOKEN NAME LOST: looks in OUT/output for the verdict that guest-init.sh
 # sent last, and moves it into a file of its own: the output keeps what the job said.
@@ -20,8 +20,8 @@ judge()
 		return 0
 		;;
 	'')
-		step "$name: no verdict: $lost. The end of its console:"
-		tail -n 40 "$out/console" >&2
+		step "$name: no verdict: $lost. Its console:"
+		complaints "$out/console" 60 40 >&2
 		return 2
 		;;
 	*)
