@@ -38,10 +38,19 @@ static bool vinteg_on_fs(struct vinteg_backing *backing, const char *type)
 	return !strcmp(file_inode(backing->io)->i_sb->s_type->name, type);
 }
 
-/* Opening a FIFO may block and opening a character device may do anything. */
-static int vinteg_check_type(umode_t mode)
+/*
+ * Opening a FIFO may block and opening a character device may do anything.
+ * And what looks like a file in sysfs or proc is none: reading it runs code.
+ * There is no mark for such file systems but that they hold nothing that could
+ * be executed, which is true of all of them and of no other.
+ */
+static int vinteg_check_type(struct inode *inode)
 {
-	if (S_ISREG(mode) || S_ISBLK(mode))
+	umode_t mode = inode->i_mode;
+
+	if (S_ISREG(mode))
+		return inode->i_sb->s_iflags & SB_I_NOEXEC ? -EINVAL : 0;
+	if (S_ISBLK(mode))
 		return 0;
 	return S_ISDIR(mode) ? -EISDIR : -ENOTBLK;
 }
@@ -119,7 +128,6 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	    d_inode(at.dentry)->i_rdev == disk_devt(backing->dev->disk))
 		err = -ELOOP;
 	path_put(&at);
-	err = err ?: vinteg_check_type(mode);
 	if (err)
 		return err;
 
@@ -155,6 +163,7 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	file = dentry_open(&backing->io->f_path, flags, current_cred());
 	if (IS_ERR(file))
 		return PTR_ERR(file);
+	err = err ?: vinteg_check_type(d_inode(at.dentry));
 	backing->sync = file;
 	return 0;
 }
@@ -175,6 +184,9 @@ static struct vinteg_backing *vinteg_backing_of_disk(struct gendisk *disk)
 
 	list_for_each_entry(backing, &vinteg_bound, list)
 		if (backing->dev->disk == disk)
+	err = vinteg_check_type(file_inode(file));
+	if (err)
+		return err;
 			return backing;
 	return NULL;
 }
@@ -220,8 +232,9 @@ static int vinteg_check_sharing(struct vinteg_backing *backing)
  *
  * Context: process; sleeps; takes vinteg_bind_lock.
  * Return: the backing, or an ERR_PTR(): what opening the path gave, -EISDIR
- * or -ENOTBLK for what is neither a file nor a block device, -EBUSY for a
- * file that is in use, -ELOOP for a chain that closes.
+ * or -ENOTBLK for what is neither a file nor a block device, -EINVAL for a
+ * file that holds no data, -EBUSY for one that is in use, -ELOOP for a chain
+ * that closes.
  */
 struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 					   const char *path, bool read_only)

@@ -239,6 +239,7 @@ static struct vinteg_backing *vinteg_open_for(struct vinteg *dev,
 			   err == -ENOENT ? "no such file" :
 			   "can't be opened", err);
 	return backing;
+			   err == -EINVAL ? "it is no file that holds data" :
 }
 
 /**
