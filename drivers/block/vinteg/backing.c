@@ -55,12 +55,38 @@ static int vinteg_check_type(struct inode *inode)
 	return S_ISDIR(mode) ? -EISDIR : -ENOTBLK;
 }
 
+static int vinteg_open_flags(struct vinteg_backing *backing)
+{
+	return O_LARGEFILE | (backing->read_only ? O_RDONLY : O_RDWR);
+}
+
+/*
+ * Overlay claims direct I/O for whatever is below it, which is asked only when
+ * a file is opened for it.  The claim of a raw block device holds.
+ */
+static bool vinteg_opens_direct(struct vinteg_backing *backing)
+{
+	struct file *file = backing->io;
+
+	if (!(file->f_mode & FMODE_CAN_ODIRECT))
+		return false;
+	if (vinteg_is_bdev(backing))
+		return true;
+	file = dentry_open(&file->f_path,
+			   vinteg_open_flags(backing) | O_DIRECT,
+			   current_cred());
+	if (IS_ERR(file))
+		return false;
+	vinteg_fput_sync(file);
+	return true;
+}
+
 static void vinteg_probe_direct_io(struct vinteg_backing *backing)
 {
 	struct file *file = backing->io;
 	struct kstat st;
 
-	if (!(file->f_mode & FMODE_CAN_ODIRECT))
+	if (!vinteg_opens_direct(backing))
 		return;
 
 	if (vinteg_is_bdev(backing)) {
@@ -113,7 +139,7 @@ static void vinteg_probe_sync(struct vinteg_backing *backing)
 
 static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 {
-	int flags = O_LARGEFILE | (backing->read_only ? O_RDONLY : O_RDWR);
+	int flags = vinteg_open_flags(backing);
 	int excl;
 	struct file *file;
 	struct path at;
