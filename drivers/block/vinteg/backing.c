@@ -101,10 +101,11 @@ static void vinteg_probe_direct_io(struct vinteg_backing *backing)
 		/*
 		 * Those that don't tell go through the page cache below their
 		 * block size (btrfs), or don't care (NFS, whose block size is
-		 * a transfer size).
+		 * a transfer size).  Memory is held to the same by some (FAT).
 		 */
 		backing->dio_align = min_t(unsigned int, PAGE_SIZE,
 					   i_blocksize(file_inode(file)));
+		backing->dio_mem_align = backing->dio_align;
 	}
 	if (backing->dio_align)
 		backing->dio_align = max(backing->dio_align, 512U);

@@ -19,17 +19,18 @@ static int vinteg_apply_limits(struct vinteg *dev,
 		.max_hw_sectors		= VINTEG_MAX_SECTORS,
 		.max_segments		= VINTEG_MAX_SEGMENTS,
 	};
+	unsigned int mem_align;
 
 	if (backing) {
 		lim.physical_block_size = max(block_size, backing->block_size);
-		lim.dma_alignment = max(lim.dma_alignment,
-					backing->dio_mem_align ?
-					backing->dio_mem_align - 1 : 0);
+		mem_align = backing->dio_mem_align;
 		/* What begins in the middle of a block ends in one, too. */
-		if (VINTEG_DIO_WHOLE_BLOCKS && backing->dio_align)
-			lim.dma_alignment = max(lim.dma_alignment,
-						min(backing->dio_align,
-						    block_size) - 1);
+		if (VINTEG_DIO_WHOLE_BLOCKS)
+			mem_align = max(mem_align, backing->dio_align);
+		/* Parts of a page that are whole blocks must be accepted. */
+		mem_align = min(mem_align, block_size);
+		lim.dma_alignment = max_t(unsigned int, SECTOR_SIZE,
+					  mem_align) - 1;
 		lim.stable_writes = backing->stable_writes;
 	}
 	if (backing && !backing->read_only) {
