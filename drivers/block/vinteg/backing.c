@@ -237,6 +237,14 @@ static int vinteg_check_chain(struct vinteg_backing *backing)
 	return 0;
 }
 
+/* An overlay file that has been copied up since has other pages below. */
+static bool vinteg_same_file(struct vinteg_backing *one,
+			     struct vinteg_backing *other)
+{
+	return one->mapping->host == other->mapping->host ||
+		file_inode(one->io) == file_inode(other->io);
+}
+
 static int vinteg_check_sharing(struct vinteg_backing *backing)
 {
 	struct vinteg_backing *other;
@@ -244,7 +252,7 @@ static int vinteg_check_sharing(struct vinteg_backing *backing)
 	if (IS_SWAPFILE(backing->mapping->host))
 		return -EBUSY;
 	list_for_each_entry(other, &vinteg_bound, list)
-		if (other->mapping->host == backing->mapping->host &&
+		if (vinteg_same_file(other, backing) &&
 		    !(other->read_only && backing->read_only))
 			return -EBUSY;
 	return 0;
