@@ -259,6 +259,33 @@ static int vinteg_check_sharing(struct vinteg_backing *backing)
 }
 
 /**
+ * vinteg_backing_stat_size() - ask the file system for the size of a file
+ * @backing: the file
+ * @size: gets the size in bytes
+ *
+ * Others may have changed it on a server (NFS) or below (FUSE) without this
+ * kernel having noticed; vinteg_backing_size() is right afterwards.
+ *
+ * Context: process; sleeps.
+ * Return: 0 or a negative errno.
+ */
+int vinteg_backing_stat_size(struct vinteg_backing *backing, loff_t *size)
+{
+	struct kstat st;
+	int err;
+
+	if (vinteg_is_bdev(backing)) {
+		*size = vinteg_backing_size(backing);
+		return 0;
+	}
+	err = vfs_getattr(&backing->io->f_path, &st, STATX_SIZE,
+			  AT_STATX_FORCE_SYNC);
+	if (!err)
+		*size = st.size;
+	return err;
+}
+
+/**
  * vinteg_backing_open() - open and probe a backing file
  * @dev: device that it is meant for
  * @path: path, resolved in the caller's mount namespace with the caller's
@@ -296,7 +323,9 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 	if (err)
 		goto out_close;
 
-	backing->size = vinteg_backing_size(backing);
+	err = vinteg_backing_stat_size(backing, &backing->size);
+	if (err)
+		goto out_close;
 	backing->folio_size = mapping_max_folio_size(backing->mapping);
 	bdev = vinteg_is_bdev(backing) ? vinteg_file_bdev(backing->io) : NULL;
 	backing->block_size = bdev ? bdev_physical_block_size(bdev) :

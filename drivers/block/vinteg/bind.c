@@ -374,10 +374,15 @@ static int vinteg_do_rescan(struct vinteg *dev, void *arg)
 	loff_t size;
 
 	if (!backing || dev->gone) {
+	int err;
 		vinteg_err(dev, "nothing bound, nothing to rescan\n");
 		return -ENODEV;
 	}
-	size = vinteg_backing_size(backing);
+	err = vinteg_backing_stat_size(backing, &size);
+	if (err) {
+		vinteg_err(dev, "can't get the size of the file (%d)\n", err);
+		return err;
+	}
 	if (size < block_size) {
 		vinteg_err(dev, "the file has become smaller than a block\n");
 		return -EINVAL;
@@ -393,7 +398,7 @@ static int vinteg_do_rescan(struct vinteg *dev, void *arg)
  *
  * Context: process; sleeps.
  * Return: 0, -ENODEV if nothing is bound, -EINVAL if the file has become too
- * small, -EINTR if killed.
+ * small, what asking for its size gave, -EINTR if killed.
  */
 int vinteg_rescan(struct vinteg *dev)
 {

@@ -371,6 +371,7 @@ bool vinteg_submitter_enter(struct vinteg_submitter *sub,
 			    struct request_queue *q, VINTEG_RQ_LIST *list);
 void vinteg_submitter_leave(struct vinteg_submitter *sub);
 bool vinteg_submitter_may_try(struct vinteg_cmd *cmd);
+int vinteg_backing_stat_size(struct vinteg_backing *backing, loff_t *size);
 
 /* data.c */
 bool vinteg_data_try(struct vinteg_cmd *cmd);
