@@ -334,13 +334,16 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 	if (!vinteg_lower_bdev(backing))
 		backing->block_size = min_t(unsigned int, PAGE_SIZE,
 					    backing->block_size);
-	/* Unlike iomap, block/fops.c leaves this to who waits for the write. */
-	backing->must_invalidate = bdev;
 	backing->stable_writes = bdev ? bdev_stable_writes(bdev) :
 		backing->mapping->host->i_sb->s_iflags & SB_I_STABLE_WRITES;
 	/* blkdev_fallocate() has only this to offer. */
 	backing->can_discard = backing->io->f_op->fallocate &&
 		(!bdev || bdev_write_zeroes_sectors(bdev));
+	/*
+	 * Unlike iomap, block/fops.c leaves this to who waits for the write,
+	 * and so does older FUSE.  Of others nothing is known.
+	 */
+	backing->must_invalidate = bdev || !backing->one_sync;
 	vinteg_probe_direct_io(backing);
 	vinteg_probe_sync(backing);
 	return backing;

@@ -386,7 +386,29 @@ out_release:
  * @cmd: a command whose direct write is done
  *
  * They were read, for a neighbour or by somebody else, while the write was
- * under way.  block/fops.c does not do this for writes that nobody waits for.
+ * under way.  If they can't be dropped, what is read through the page cache is
+ * not what was written, and writing to a part of them would undo the rest: the
+/*
+ * Pages that stay have been dirtied since: by the file system, which did the
+ * write through the page cache after all.  They are right, and can be dropped
+ * when they are clean.  Nothing else should hold them.
+ */
+static int vinteg_drop_pages(struct address_space *mapping, loff_t pos,
+			     loff_t last)
+{
+	int err = invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT,
+						last >> PAGE_SHIFT);
+
+	if (!err)
+		return 0;
+	/* An error of this is seen by the next sync. */
+	filemap_fdatawrite_range(mapping, pos, last);
+	filemap_fdatawait_range_keep_errors(mapping, pos, last);
+	return invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT,
+					     last >> PAGE_SHIFT);
+}
+
+ * write has failed then.
  *
  * Context: a worker of the device.  Sleeps.
  */
@@ -396,10 +418,11 @@ void vinteg_data_invalidate(struct vinteg_cmd *cmd)
 	struct vinteg *dev = vinteg_of_request(rq);
 	loff_t pos = vinteg_request_pos(rq);
 
-	invalidate_inode_pages2_range(dev->backing->mapping, pos >> PAGE_SHIFT,
-				      (pos + cmd->done - 1) >> PAGE_SHIFT);
 	cmd->stale = false;
-	if (cmd->done < blk_rq_bytes(rq))
+	/* A failed sync is still the worse news. */
+	if (err && !cmd->redo)
+		vinteg_cmd_data_done(cmd, err, false);
+	else if (cmd->done < blk_rq_bytes(rq))
 		vinteg_data_start(cmd);
 	else
 		vinteg_cmd_data_done(cmd, 0, cmd->iocb.ki_flags & IOCB_DSYNC);
@@ -423,6 +446,8 @@ void vinteg_data_start(struct vinteg_cmd *cmd)
 
 	switch (cmd->plan.call) {
 	case VINTEG_CALL_READ:
+	int err = vinteg_drop_pages(dev->backing->mapping, pos,
+				    pos + cmd->done - 1);
 	case VINTEG_CALL_WRITE:
 		vinteg_data_rw(cmd);
 		break;
