@@ -34,9 +34,11 @@ static int vinteg_apply_limits(struct vinteg *dev,
 		lim.stable_writes = backing->stable_writes;
 	}
 	if (backing && !backing->read_only) {
-		lim.max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
+		/* Those that write the zeroes must not take minutes for it. */
+		lim.max_write_zeroes_sectors = VINTEG_MAX_SECTORS;
 		if (backing->can_discard) {
 			lim.max_discard_sectors = UINT_MAX >> SECTOR_SHIFT;
+			lim.max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
 			lim.discard_granularity = lim.physical_block_size;
 		}
 	}
