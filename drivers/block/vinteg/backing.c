@@ -154,6 +154,7 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	if (S_ISBLK(mode) &&
 	    d_inode(at.dentry)->i_rdev == disk_devt(backing->dev->disk))
 		err = -ELOOP;
+	err = err ?: vinteg_check_type(d_inode(at.dentry));
 	path_put(&at);
 	if (err)
 		return err;
@@ -174,6 +175,9 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	/* The path may lead elsewhere by now. */
 	if ((file_inode(file)->i_mode ^ mode) & S_IFMT)
 		return -EBUSY;
+	err = vinteg_check_type(file_inode(file));
+	if (err)
+		return err;
 	if (!file->f_op->read_iter || !file->f_op->write_iter ||
 	    !file->f_op->fsync)
 		return -EINVAL;
@@ -190,7 +194,6 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	file = dentry_open(&backing->io->f_path, flags, current_cred());
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	err = err ?: vinteg_check_type(d_inode(at.dentry));
 	backing->sync = file;
 	return 0;
 }
@@ -211,9 +214,6 @@ static struct vinteg_backing *vinteg_backing_of_disk(struct gendisk *disk)
 
 	list_for_each_entry(backing, &vinteg_bound, list)
 		if (backing->dev->disk == disk)
-	err = vinteg_check_type(file_inode(file));
-	if (err)
-		return err;
 			return backing;
 	return NULL;
 }
@@ -339,13 +339,13 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 	/* blkdev_fallocate() has only this to offer. */
 	backing->can_discard = backing->io->f_op->fallocate &&
 		(!bdev || bdev_write_zeroes_sectors(bdev));
+	vinteg_probe_direct_io(backing);
+	vinteg_probe_sync(backing);
 	/*
 	 * Unlike iomap, block/fops.c leaves this to who waits for the write,
 	 * and so does older FUSE.  Of others nothing is known.
 	 */
 	backing->must_invalidate = bdev || !backing->one_sync;
-	vinteg_probe_direct_io(backing);
-	vinteg_probe_sync(backing);
 	return backing;
 
 out_close:

@@ -37,8 +37,8 @@ static int vinteg_apply_limits(struct vinteg *dev,
 		/* Those that write the zeroes must not take minutes for it. */
 		lim.max_write_zeroes_sectors = VINTEG_MAX_SECTORS;
 		if (backing->can_discard) {
-			lim.max_discard_sectors = UINT_MAX >> SECTOR_SHIFT;
 			lim.max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
+			lim.max_discard_sectors = UINT_MAX >> SECTOR_SHIFT;
 			lim.discard_granularity = lim.physical_block_size;
 		}
 	}
@@ -239,10 +239,10 @@ static struct vinteg_backing *vinteg_open_for(struct vinteg *dev,
 			   "neither a regular file nor a block device" :
 			   err == -ELOOP ? "it is on this device itself" :
 			   err == -EBUSY ? "it is in use" :
+			   err == -EINVAL ? "it is no file that holds data" :
 			   err == -ENOENT ? "no such file" :
 			   "can't be opened", err);
 	return backing;
-			   err == -EINVAL ? "it is no file that holds data" :
 }
 
 /**
@@ -374,9 +374,9 @@ static int vinteg_do_rescan(struct vinteg *dev, void *arg)
 	struct vinteg_backing *backing = dev->backing;
 	unsigned int block_size = queue_logical_block_size(dev->disk->queue);
 	loff_t size;
+	int err;
 
 	if (!backing || dev->gone) {
-	int err;
 		vinteg_err(dev, "nothing bound, nothing to rescan\n");
 		return -ENODEV;
 	}
