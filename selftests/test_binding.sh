@@ -166,14 +166,13 @@ no_data()
 	before=$(ls /sys/block)
 	for file in "$CONTROL/hot_add" "$CONTROL/hot_remove" "$SYS/size" "$SYS/rescan" \
 			/proc/version; do
-		set_attr read_only 0
+		set_attr read_only 1	# for writing they can't even be opened
 		not_bound EINVAL "$file"
-		set_attr read_only 1
+		set_attr read_only 0
 		not_bound EINVAL "$file"
 	done
 	log_since test | grep "can't bind $CONTROL/hot_add: it is no file that holds data"
 	[ "$(ls /sys/block)" = "$before" ]
-	set_attr read_only 0
 }
 
 # catches: a device that waits for itself.
