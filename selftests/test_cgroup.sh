@@ -136,9 +136,6 @@ small_group()
 	grep 'oom_kill 0' "$GROUP/memory.events"
 }
 
-# The OOM killer tells who asked for memory.
-WARNINGS+='|Workqueue: vinteg|\[vinteg\]$'
-
 must make_cgroup memory io
 at_exit sh -c "umount $SCRATCH/upper 2>/dev/null || true"
 load

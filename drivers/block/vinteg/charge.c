@@ -13,14 +13,39 @@
 #include "vinteg.h"
 
 #ifdef CONFIG_MEMCG
-static struct cgroup_subsys_state *
-vinteg_memory_css(struct cgroup_subsys_state *css)
+/*
+ * A worker may not wait for I/O, so it can hardly make room, and who has sent
+ * the request would be killed for it.  At its limit, therefore, a group is not
+ * charged.
+ */
+static bool vinteg_has_room(struct mem_cgroup *memcg, unsigned long pages)
 {
-	return cgroup_get_e_css(css->cgroup, &memory_cgrp_subsys);
+	for (; memcg; memcg = parent_mem_cgroup(memcg)) {
+		unsigned long limit = min(READ_ONCE(memcg->memory.max),
+					  READ_ONCE(memcg->memory.high));
+
+		/* Others may be here at the same time. */
+		if (page_counter_read(&memcg->memory) + pages >
+		    limit - limit / 8)
+			return false;
+	}
+	return true;
+}
+
+static struct cgroup_subsys_state *
+vinteg_memory_css(struct cgroup_subsys_state *css, unsigned long pages)
+{
+	struct cgroup_subsys_state *memory =
+		cgroup_get_e_css(css->cgroup, &memory_cgrp_subsys);
+
+	if (vinteg_has_room(mem_cgroup_from_css(memory), pages))
+		return memory;
+	css_put(memory);
+	return NULL;
 }
 #else
 static struct cgroup_subsys_state *
-vinteg_memory_css(struct cgroup_subsys_state *css)
+vinteg_memory_css(struct cgroup_subsys_state *css, unsigned long pages)
 {
 	return NULL;
 }
@@ -49,7 +74,8 @@ void vinteg_charge_begin(struct vinteg_charge *charge, struct request *rq,
 	/* A group whose memory is being swapped out has none for that. */
 	if (!memory || rq->cmd_flags & REQ_SWAP)
 		return;
-	charge->memory = vinteg_memory_css(css);
+	charge->memory = vinteg_memory_css(css,
+					   DIV_ROUND_UP(blk_rq_bytes(rq), PAGE_SIZE));
 	if (charge->memory)
 		charge->outer = set_active_memcg(mem_cgroup_from_css(charge->memory));
 }
@@ -58,9 +84,8 @@ void vinteg_charge_begin(struct vinteg_charge *charge, struct request *rq,
  * vinteg_charge_spare() - charge pages to the root
  * @charge: set up by vinteg_charge_begin()
  *
- * For a group that has reached its limit.  Workers may not wait for most of
- * what could be freed, and perhaps nothing can be until they have done their
- * work; data that was accepted must not be lost for that.
+ * For a group that has reached its limit all the same.  Data that was accepted
+ * must not be lost for that.
  *
  * Context: as vinteg_charge_begin().
  * Return: true if this makes a difference.
