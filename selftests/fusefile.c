@@ -69,7 +69,7 @@ static void get_attr(struct fuse_attr *attr, __u64 node)
 static void do_init(__u64 unique, struct fuse_init_in *in)
 {
 	struct fuse_init_out init = {
-		.major = FUSE_KERNEL_VERSION,
+		.major = 7,
 		.minor = 31,
 		.max_readahead = in->max_readahead,
 		.flags = in->flags & (FUSE_ASYNC_READ | FUSE_ASYNC_DIO |
@@ -207,7 +207,7 @@ static void serve(void)
 	case FUSE_INTERRUPT:
 		break;
 	default:
-		reply(in->unique, -ENOSYS, NULL, 0);
+		reply(in->unique, -EOPNOTSUPP, NULL, 0);
 		break;
 	}
 }

@@ -41,8 +41,7 @@ static bool vinteg_on_fs(struct vinteg_backing *backing, const char *type)
 /*
  * Opening a FIFO may block and opening a character device may do anything.
  * And what looks like a file in sysfs or proc is none: reading it runs code.
- * There is no mark for such file systems but that they hold nothing that could
- * be executed, which is true of all of them and of no other.
+ * The mark of such file systems is that nothing of theirs can be executed.
  */
 static int vinteg_check_type(struct inode *inode)
 {
@@ -72,8 +71,7 @@ static bool vinteg_opens_direct(struct vinteg_backing *backing)
 		return false;
 	if (vinteg_is_bdev(backing))
 		return true;
-	file = dentry_open(&file->f_path,
-			   vinteg_open_flags(backing) | O_DIRECT,
+	file = dentry_open(&file->f_path, vinteg_open_flags(backing) | O_DIRECT,
 			   current_cred());
 	if (IS_ERR(file))
 		return false;
@@ -341,10 +339,7 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 		(!bdev || bdev_write_zeroes_sectors(bdev));
 	vinteg_probe_direct_io(backing);
 	vinteg_probe_sync(backing);
-	/*
-	 * Unlike iomap, block/fops.c leaves this to who waits for the write,
-	 * and so does older FUSE.  Of others nothing is known.
-	 */
+	/* Unlike iomap, block/fops.c and older FUSE leave it to who waits. */
 	backing->must_invalidate = bdev || !backing->one_sync;
 	return backing;
 
