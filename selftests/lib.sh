@@ -208,12 +208,12 @@ settle()
 	udevadm settle --timeout=180
 }
 
-# make_cgroup CONTROLLER: $GROUP, whose processes can be limited by it. Before any of them.
+# make_cgroup CONTROLLER...: $GROUP, whose processes can be limited by them. Before any.
 make_cgroup()
 {
 	GROUP=/sys/fs/cgroup/vinteg-test
 	mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup || return
-	echo "+$1" >/sys/fs/cgroup/cgroup.subtree_control && mkdir $GROUP &&
+	echo "${*/#/+}" >/sys/fs/cgroup/cgroup.subtree_control && mkdir $GROUP &&
 		at_exit rmdir $GROUP
 }
 

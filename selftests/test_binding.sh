@@ -137,6 +137,44 @@ once_only()
 	fits "$FS/a.img"
 }
 
+# catches: an overlay file taken for another one when it has been copied up.
+copied_up()
+{
+	mkdir "$FS/lower" "$SCRATCH"/{upper,work,over}
+	truncate -s 1M "$FS/lower/c.img"
+	modprobe -q overlay || true	# built into some kernels
+	mount -t overlay -o "lowerdir=$FS/lower,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work" \
+		overlay "$SCRATCH/over"
+	set_attr read_only 1
+	bind "$SCRATCH/over/c.img"
+	[ ! -e "$SCRATCH/upper/c.img" ]
+	refuses EBUSY backing_file "$SCRATCH/over/c.img" vinteg1
+	# By the attempt itself.
+	[ -e "$SCRATCH/upper/c.img" ]
+	refuses EBUSY backing_file "$SCRATCH/over/c.img" vinteg1
+	reset
+	fits "$SCRATCH/over/c.img"
+	umount "$SCRATCH/over"
+	rm -r "$FS/lower" "$SCRATCH"/{upper,work,over}
+}
+
+# catches: an attribute taken for data, and a worker that reads it.
+no_data()
+{
+	local before file
+
+	before=$(ls /sys/block)
+	for file in "$CONTROL/hot_add" "$CONTROL/hot_remove" "$SYS/size" "$SYS/rescan" \
+			/proc/version; do
+		set_attr read_only 1	# for writing they can't even be opened
+		not_bound EINVAL "$file"
+		set_attr read_only 0
+		not_bound EINVAL "$file"
+	done
+	log_since test | grep "can't bind $CONTROL/hot_add: it is no file that holds data"
+	[ "$(ls /sys/block)" = "$before" ]
+}
+
 # catches: a device that waits for itself.
 own_device()
 {
@@ -379,6 +417,7 @@ property "refused: a symbolic link to itself" not_bound ELOOP "$FS/circle"
 property "refused: a folder" not_bound EISDIR "$FS"
 property "refused: a FIFO" not_bound ENOTBLK "$FS/fifo"
 property "refused: a character device" not_bound ENOTBLK /dev/zero
+property "refused: files of sysfs and proc" no_data
 property "refused: an empty file" not_bound EINVAL "$FS/empty"
 property "refused: a file smaller than a block" not_bound EINVAL "$FS/tiny"
 property "refused: a name with a NUL in it, an empty name" nul_inside
@@ -391,6 +430,7 @@ d\\e" "$FS/a\\040b\\011c\\012d\\134e"
 property "a name that is not UTF-8 is shown as it is" shown_as "$FS/"$'\xff\xfe\x80' "$FS/"$'\xff\xfe\x80'
 property "a name may be long, and not too long" long_name
 property "a file is bound once, or several times for reading" once_only
+property "and so is a file of overlay that is copied up meanwhile" copied_up
 property "refused: the device itself" own_device
 property "refused: a chain that closes; one that doesn't works" chain_that_closes
 property "refused: a chain that is too long" chain_that_is_too_long

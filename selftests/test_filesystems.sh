@@ -81,6 +81,54 @@ refuses_what_was_asked_for()
 	[ "$(policy)" = "$1" ]
 }
 
+# catches: direct I/O that overlay claims for whatever is below it.
+asks_below()
+{
+	reset
+	set_attr read_only 1
+	log_mark bind
+	bind "$SCRATCH/claims/img"
+	[ "$(policy)" = writethrough ]
+	[ "$(log_lines bind | grep -c "falls back to writethrough")" = 1 ]
+	blkio read $DEV 0 4k
+	refuses EOPNOTSUPP cache_policy none
+	reset
+	# It's not overlay itself that is refused.
+	set_attr read_only 1
+	bind "$SCRATCH/passes/img"
+	[ "$(policy)" = none ]
+	blkio read $DEV 0 4k
+	reset
+}
+
+# catches: memory aligned less than direct I/O wants it, where the filesystem doesn't tell;
+# or blocks that are accepted nowhere in a page but at its start.
+memory_is_aligned()
+{
+	bind_anew "$SCRATCH/btrfs/plain" none
+	[ "$(attr queue/logical_block_size) $(attr queue/dma_alignment)" = "4096 4095" ]
+	reset
+	set_attr logical_block_size 512
+	bind_anew "$SCRATCH/btrfs/plain" writeback
+	[ "$(attr queue/logical_block_size) $(attr queue/dma_alignment)" = "512 511" ]
+	reset
+}
+
+# catches: zeroes that are written one by one, for gigabytes, while a policy switch waits.
+zeroes_in_small_portions()
+{
+	bind_anew "$SCRATCH/ramfs/img"
+	[ "$(attr queue/write_zeroes_max_bytes) $(attr queue/discard_max_bytes)" = "4194304 0" ]
+	blkio write $DEV 0 4k count=4
+	blkio zero $DEV 4k 8k
+	blkio verify $DEV 4k 8k seed=0
+	blkio verify $DEV 0 4k
+	blkio verify $DEV 12k 4k
+	bind_anew "$SCRATCH/ext4/img"
+	[ "$(attr queue/write_zeroes_max_bytes)" -gt 1073741824 ]
+	[ "$(attr queue/discard_max_bytes)" -gt 1073741824 ]
+}
+
 # forget FILE: its part of the page cache. btrfs falls back too where it finds a page that it
 # can't get rid of, such as one that waits in a CPU's list of new ones. And a file that is
 # known to have dirty pages can't be told from one that has got some.
@@ -140,6 +188,14 @@ mount -t overlay -o "lowerdir=$SCRATCH/lower,upperdir=$SCRATCH/tmpfs/upper" \
 for dir in ext4 careless ramfs tmpfs over; do
 	new_file "$SCRATCH/$dir/img"
 done
+# Never written to, so these are the files of the filesystem below.
+mkdir "$SCRATCH"/{claims,passes} "$SCRATCH"/tmpfs/{upper2,work2,upper3,work3}
+mount -t overlay -o "lowerdir=$SCRATCH/ramfs,upperdir=$SCRATCH/tmpfs/upper2" \
+	-o "workdir=$SCRATCH/tmpfs/work2" overlay "$SCRATCH/claims" &&
+	at_exit umount "$SCRATCH/claims" &&
+	mount -t overlay -o "lowerdir=$SCRATCH/ext4,upperdir=$SCRATCH/tmpfs/upper3" \
+		-o "workdir=$SCRATCH/tmpfs/work3" overlay "$SCRATCH/passes" &&
+	at_exit umount "$SCRATCH/passes" || ktap_exit_fail_msg "no overlay"
 
 check "ext4: no warning" honest
 check "ext4 without barriers: a warning" lies "$SCRATCH/careless" "barrier"
@@ -149,6 +205,8 @@ check "no direct I/O: the default falls back to writethrough" falls_back
 for p in none directsync; do
 	check "no direct I/O: $p is refused if asked for" refuses_what_was_asked_for $p
 done
+check "overlay over a filesystem without direct I/O: the default falls back" asks_below
+check "no fallocate: zeroes are written in small portions" zeroes_in_small_portions
 
 # Without extents ext4 writes to holes through the page cache.
 truncate -s 2M "$SCRATCH/ext3/sparse"
@@ -174,4 +232,5 @@ case $(uname -r) in
 esac
 check "btrfs with checksums: fallbacks are counted" fallbacks "$SCRATCH/btrfs/sums" $expected
 check "btrfs without checksums: no fallbacks" fallbacks "$SCRATCH/btrfs/plain" 0
+check "btrfs: memory is aligned to its blocks, and not to more than ours" memory_is_aligned
 finish

@@ -38,12 +38,45 @@ static bool vinteg_on_fs(struct vinteg_backing *backing, const char *type)
 	return !strcmp(file_inode(backing->io)->i_sb->s_type->name, type);
 }
 
-/* Opening a FIFO may block and opening a character device may do anything. */
-static int vinteg_check_type(umode_t mode)
+/*
+ * Opening a FIFO may block and opening a character device may do anything.
+ * And what looks like a file in sysfs or proc is none: reading it runs code.
+ * The mark of such file systems is that nothing of theirs can be executed.
+ */
+static int vinteg_check_type(struct inode *inode)
 {
-	if (S_ISREG(mode) || S_ISBLK(mode))
+	umode_t mode = inode->i_mode;
+
+	if (S_ISREG(mode))
+		return inode->i_sb->s_iflags & SB_I_NOEXEC ? -EINVAL : 0;
+	if (S_ISBLK(mode))
 		return 0;
 	return S_ISDIR(mode) ? -EISDIR : -ENOTBLK;
+}
+
+static int vinteg_open_flags(struct vinteg_backing *backing)
+{
+	return O_LARGEFILE | (backing->read_only ? O_RDONLY : O_RDWR);
+}
+
+/*
+ * Overlay claims direct I/O for whatever is below it, which is asked only when
+ * a file is opened for it.  The claim of a raw block device holds.
+ */
+static bool vinteg_opens_direct(struct vinteg_backing *backing)
+{
+	struct file *file = backing->io;
+
+	if (!(file->f_mode & FMODE_CAN_ODIRECT))
+		return false;
+	if (vinteg_is_bdev(backing))
+		return true;
+	file = dentry_open(&file->f_path, vinteg_open_flags(backing) | O_DIRECT,
+			   current_cred());
+	if (IS_ERR(file))
+		return false;
+	vinteg_fput_sync(file);
+	return true;
 }
 
 static void vinteg_probe_direct_io(struct vinteg_backing *backing)
@@ -51,7 +84,7 @@ static void vinteg_probe_direct_io(struct vinteg_backing *backing)
 	struct file *file = backing->io;
 	struct kstat st;
 
-	if (!(file->f_mode & FMODE_CAN_ODIRECT))
+	if (!vinteg_opens_direct(backing))
 		return;
 
 	if (vinteg_is_bdev(backing)) {
@@ -66,10 +99,11 @@ static void vinteg_probe_direct_io(struct vinteg_backing *backing)
 		/*
 		 * Those that don't tell go through the page cache below their
 		 * block size (btrfs), or don't care (NFS, whose block size is
-		 * a transfer size).
+		 * a transfer size).  Memory is held to the same by some (FAT).
 		 */
 		backing->dio_align = min_t(unsigned int, PAGE_SIZE,
 					   i_blocksize(file_inode(file)));
+		backing->dio_mem_align = backing->dio_align;
 	}
 	if (backing->dio_align)
 		backing->dio_align = max(backing->dio_align, 512U);
@@ -109,7 +143,7 @@ static void vinteg_probe_sync(struct vinteg_backing *backing)
 
 static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 {
-	int flags = O_LARGEFILE | (backing->read_only ? O_RDONLY : O_RDWR);
+	int flags = vinteg_open_flags(backing);
 	int excl;
 	struct file *file;
 	struct path at;
@@ -123,8 +157,8 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	if (S_ISBLK(mode) &&
 	    d_inode(at.dentry)->i_rdev == disk_devt(backing->dev->disk))
 		err = -ELOOP;
+	err = err ?: vinteg_check_type(d_inode(at.dentry));
 	path_put(&at);
-	err = err ?: vinteg_check_type(mode);
 	if (err)
 		return err;
 
@@ -144,6 +178,9 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	/* The path may lead elsewhere by now. */
 	if ((file_inode(file)->i_mode ^ mode) & S_IFMT)
 		return -EBUSY;
+	err = vinteg_check_type(file_inode(file));
+	if (err)
+		return err;
 	if (!file->f_op->read_iter || !file->f_op->write_iter ||
 	    !file->f_op->fsync)
 		return -EINVAL;
@@ -203,6 +240,14 @@ static int vinteg_check_chain(struct vinteg_backing *backing)
 	return 0;
 }
 
+/* An overlay file that has been copied up since has other pages below. */
+static bool vinteg_same_file(struct vinteg_backing *one,
+			     struct vinteg_backing *other)
+{
+	return one->mapping->host == other->mapping->host ||
+		file_inode(one->io) == file_inode(other->io);
+}
+
 static int vinteg_check_sharing(struct vinteg_backing *backing)
 {
 	struct vinteg_backing *other;
@@ -210,10 +255,37 @@ static int vinteg_check_sharing(struct vinteg_backing *backing)
 	if (IS_SWAPFILE(backing->mapping->host))
 		return -EBUSY;
 	list_for_each_entry(other, &vinteg_bound, list)
-		if (other->mapping->host == backing->mapping->host &&
+		if (vinteg_same_file(other, backing) &&
 		    !(other->read_only && backing->read_only))
 			return -EBUSY;
 	return 0;
+}
+
+/**
+ * vinteg_backing_stat_size() - ask the file system for the size of a file
+ * @backing: the file
+ * @size: gets the size in bytes
+ *
+ * Others may have changed it on a server (NFS) or below (FUSE) without this
+ * kernel having noticed; vinteg_backing_size() is right afterwards.
+ *
+ * Context: process; sleeps.
+ * Return: 0 or a negative errno.
+ */
+int vinteg_backing_stat_size(struct vinteg_backing *backing, loff_t *size)
+{
+	struct kstat st;
+	int err;
+
+	if (vinteg_is_bdev(backing)) {
+		*size = vinteg_backing_size(backing);
+		return 0;
+	}
+	err = vfs_getattr(&backing->io->f_path, &st, STATX_SIZE,
+			  AT_STATX_FORCE_SYNC);
+	if (!err)
+		*size = st.size;
+	return err;
 }
 
 /**
@@ -225,8 +297,9 @@ static int vinteg_check_sharing(struct vinteg_backing *backing)
  *
  * Context: process; sleeps; takes vinteg_bind_lock.
  * Return: the backing, or an ERR_PTR(): what opening the path gave, -EISDIR
- * or -ENOTBLK for what is neither a file nor a block device, -EBUSY for a
- * file that is in use, -ELOOP for a chain that closes.
+ * or -ENOTBLK for what is neither a file nor a block device, -EINVAL for a
+ * file that holds no data, -EBUSY for one that is in use, -ELOOP for a chain
+ * that closes.
  */
 struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 					   const char *path, bool read_only)
@@ -253,7 +326,9 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 	if (err)
 		goto out_close;
 
-	backing->size = vinteg_backing_size(backing);
+	err = vinteg_backing_stat_size(backing, &backing->size);
+	if (err)
+		goto out_close;
 	backing->folio_size = mapping_max_folio_size(backing->mapping);
 	bdev = vinteg_is_bdev(backing) ? vinteg_file_bdev(backing->io) : NULL;
 	backing->block_size = bdev ? bdev_physical_block_size(bdev) :
@@ -262,8 +337,6 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 	if (!vinteg_lower_bdev(backing))
 		backing->block_size = min_t(unsigned int, PAGE_SIZE,
 					    backing->block_size);
-	/* Unlike iomap, block/fops.c leaves this to who waits for the write. */
-	backing->must_invalidate = bdev;
 	backing->stable_writes = bdev ? bdev_stable_writes(bdev) :
 		backing->mapping->host->i_sb->s_iflags & SB_I_STABLE_WRITES;
 	/* blkdev_fallocate() has only this to offer. */
@@ -271,6 +344,8 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 		(!bdev || bdev_write_zeroes_sectors(bdev));
 	vinteg_probe_direct_io(backing);
 	vinteg_probe_sync(backing);
+	/* Unlike iomap, block/fops.c and older FUSE leave it to who waits. */
+	backing->must_invalidate = bdev || !backing->one_sync;
 	return backing;
 
 out_close:

@@ -19,22 +19,25 @@ static int vinteg_apply_limits(struct vinteg *dev,
 		.max_hw_sectors		= VINTEG_MAX_SECTORS,
 		.max_segments		= VINTEG_MAX_SEGMENTS,
 	};
+	unsigned int mem_align;
 
 	if (backing) {
 		lim.physical_block_size = max(block_size, backing->block_size);
-		lim.dma_alignment = max(lim.dma_alignment,
-					backing->dio_mem_align ?
-					backing->dio_mem_align - 1 : 0);
+		mem_align = backing->dio_mem_align;
 		/* What begins in the middle of a block ends in one, too. */
-		if (VINTEG_DIO_WHOLE_BLOCKS && backing->dio_align)
-			lim.dma_alignment = max(lim.dma_alignment,
-						min(backing->dio_align,
-						    block_size) - 1);
+		if (VINTEG_DIO_WHOLE_BLOCKS)
+			mem_align = max(mem_align, backing->dio_align);
+		/* Parts of a page that are whole blocks must be accepted. */
+		mem_align = min(mem_align, block_size);
+		lim.dma_alignment = max_t(unsigned int, SECTOR_SIZE,
+					  mem_align) - 1;
 		lim.stable_writes = backing->stable_writes;
 	}
 	if (backing && !backing->read_only) {
-		lim.max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
+		/* Those that write the zeroes must not take minutes for it. */
+		lim.max_write_zeroes_sectors = VINTEG_MAX_SECTORS;
 		if (backing->can_discard) {
+			lim.max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
 			lim.max_discard_sectors = UINT_MAX >> SECTOR_SHIFT;
 			lim.discard_granularity = lim.physical_block_size;
 		}
@@ -236,6 +239,7 @@ static struct vinteg_backing *vinteg_open_for(struct vinteg *dev,
 			   "neither a regular file nor a block device" :
 			   err == -ELOOP ? "it is on this device itself" :
 			   err == -EBUSY ? "it is in use" :
+			   err == -EINVAL ? "it is no file that holds data" :
 			   err == -ENOENT ? "no such file" :
 			   "can't be opened", err);
 	return backing;
@@ -370,12 +374,17 @@ static int vinteg_do_rescan(struct vinteg *dev, void *arg)
 	struct vinteg_backing *backing = dev->backing;
 	unsigned int block_size = queue_logical_block_size(dev->disk->queue);
 	loff_t size;
+	int err;
 
 	if (!backing || dev->gone) {
 		vinteg_err(dev, "nothing bound, nothing to rescan\n");
 		return -ENODEV;
 	}
-	size = vinteg_backing_size(backing);
+	err = vinteg_backing_stat_size(backing, &size);
+	if (err) {
+		vinteg_err(dev, "can't get the size of the file (%d)\n", err);
+		return err;
+	}
 	if (size < block_size) {
 		vinteg_err(dev, "the file has become smaller than a block\n");
 		return -EINVAL;
@@ -391,7 +400,7 @@ static int vinteg_do_rescan(struct vinteg *dev, void *arg)
  *
  * Context: process; sleeps.
  * Return: 0, -ENODEV if nothing is bound, -EINVAL if the file has become too
- * small, -EINTR if killed.
+ * small, what asking for its size gave, -EINTR if killed.
  */
 int vinteg_rescan(struct vinteg *dev)
 {

@@ -3,11 +3,9 @@
  * Moving a command's data between its request and the backing file.
  */
 #include <linux/bio.h>
-#include <linux/blk-cgroup.h>
 #include <linux/bvec.h>
 #include <linux/falloc.h>
 #include <linux/ioprio.h>
-#include <linux/kthread.h>
 #include <linux/pagemap.h>
 #include <linux/uio.h>
 
@@ -237,8 +235,8 @@ static void vinteg_data_issued(struct vinteg_cmd *cmd)
 static void vinteg_data_rw(struct vinteg_cmd *cmd)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
-	struct cgroup_subsys_state *css;
-	struct iov_iter iter;
+	struct vinteg_charge charge;
+	struct iov_iter iter, again;
 	ssize_t ret;
 
 	vinteg_data_iocb(cmd);
@@ -254,10 +252,12 @@ static void vinteg_data_rw(struct vinteg_cmd *cmd)
 	if (ret)
 		goto out;
 
-	css = bio_blkcg_css(rq->bio);
-	kthread_associate_blkcg(css);
+	again = iter;
+	vinteg_charge_begin(&charge, rq, !cmd->plan.direct);
 	ret = vinteg_io_issue(cmd, &iter);
-	kthread_associate_blkcg(NULL);
+	if (ret == -ENOMEM && vinteg_charge_spare(&charge))
+		ret = vinteg_io_issue(cmd, &again);
+	vinteg_charge_end(&charge);
 out:
 	if (ret != -EIOCBQUEUED)
 		vinteg_io_complete(&cmd->iocb, ret);
@@ -266,7 +266,7 @@ out:
 
 /* For files that can't zero a range by themselves. */
 static int vinteg_data_write_zeroes(struct vinteg_cmd *cmd, loff_t pos,
-				    loff_t len)
+				    loff_t len, struct vinteg_charge *charge)
 {
 	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 	struct file *file = dev->backing->io;
@@ -294,6 +294,8 @@ static int vinteg_data_write_zeroes(struct vinteg_cmd *cmd, loff_t pos,
 		vinteg_start_write(&iocb);
 		ret = file->f_op->write_iter(&iocb, &iter);
 		vinteg_end_write(&iocb);
+		if (ret == -ENOMEM && vinteg_charge_spare(charge))
+			continue;
 		if (ret <= 0)
 			return ret ?: -EIO;
 		pos += ret;
@@ -310,6 +312,7 @@ static void vinteg_data_fallocate(struct vinteg_cmd *cmd)
 	loff_t pos = vinteg_request_pos(rq);
 	loff_t len = blk_rq_bytes(rq);
 	int mode = FALLOC_FL_KEEP_SIZE;
+	struct vinteg_charge charge;
 	int ret;
 
 	/* Whoever forbids unmapping wants the blocks to stay allocated. */
@@ -320,12 +323,16 @@ static void vinteg_data_fallocate(struct vinteg_cmd *cmd)
 	trace_vinteg_issue(rq, cmd->plan.call, pos, len, false,
 			   cmd->plan.durable, false);
 
+	vinteg_charge_begin(&charge, rq, !cmd->plan.direct);
 	/* vfs_fallocate(), not ->fallocate(): it honours a frozen file system. */
-	ret = vfs_fallocate(dev->backing->io, mode, pos, len);
+	do {
+		ret = vfs_fallocate(dev->backing->io, mode, pos, len);
+	} while (ret == -ENOMEM && vinteg_charge_spare(&charge));
 	/* The latter is for parts of a block of a raw block device. */
 	if (ret == -EOPNOTSUPP || ret == -EINVAL)
-		ret = zero ? vinteg_data_write_zeroes(cmd, pos, len) :
+		ret = zero ? vinteg_data_write_zeroes(cmd, pos, len, &charge) :
 			-EOPNOTSUPP;
+	vinteg_charge_end(&charge);
 	vinteg_cmd_data_done(cmd, ret, false);
 }
 
@@ -383,12 +390,34 @@ out_release:
 	return false;
 }
 
+/*
+ * Pages that stay have been dirtied since: by the file system, which did the
+ * write through the page cache after all.  They are right, and can be dropped
+ * when they are clean.  Nothing else should hold them.
+ */
+static int vinteg_drop_pages(struct address_space *mapping, loff_t pos,
+			     loff_t last)
+{
+	int err = invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT,
+						last >> PAGE_SHIFT);
+
+	if (!err)
+		return 0;
+	/* An error of this is seen by the next sync. */
+	filemap_fdatawrite_range(mapping, pos, last);
+	filemap_fdatawait_range_keep_errors(mapping, pos, last);
+	return invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT,
+					     last >> PAGE_SHIFT);
+}
+
 /**
  * vinteg_data_invalidate() - drop pages that a direct write has made stale
  * @cmd: a command whose direct write is done
  *
  * They were read, for a neighbour or by somebody else, while the write was
- * under way.  block/fops.c does not do this for writes that nobody waits for.
+ * under way.  If they can't be dropped, what is read through the page cache is
+ * not what was written, and writing to a part of them would undo the rest: the
+ * write has failed then.
  *
  * Context: a worker of the device.  Sleeps.
  */
@@ -397,11 +426,14 @@ void vinteg_data_invalidate(struct vinteg_cmd *cmd)
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct vinteg *dev = vinteg_of_request(rq);
 	loff_t pos = vinteg_request_pos(rq);
+	int err = vinteg_drop_pages(dev->backing->mapping, pos,
+				    pos + cmd->done - 1);
 
-	invalidate_inode_pages2_range(dev->backing->mapping, pos >> PAGE_SHIFT,
-				      (pos + cmd->done - 1) >> PAGE_SHIFT);
 	cmd->stale = false;
-	if (cmd->done < blk_rq_bytes(rq))
+	/* A failed sync is still the worse news. */
+	if (err && !cmd->redo)
+		vinteg_cmd_data_done(cmd, err, false);
+	else if (cmd->done < blk_rq_bytes(rq))
 		vinteg_data_start(cmd);
 	else
 		vinteg_cmd_data_done(cmd, 0, cmd->iocb.ki_flags & IOCB_DSYNC);

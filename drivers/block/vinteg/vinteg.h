@@ -14,6 +14,7 @@
  *   request.c  blk-mq: a request's way from queue_rq to its completion
  *   submitter.c  when the lower file system runs in the submitter's context
  *   data.c     a plan's data part: read, write, fallocate
+ *   charge.c   which control group that is charged to
  *   range.c    keeping direct and page-cache writes to one folio apart
  *   sync.c     grouped syncs, the sticky error, the write_cache override
  *   stats.c, sysfs.c, trace.c
@@ -297,6 +298,21 @@ struct vinteg_submitter {
 	unsigned int memflags;
 };
 
+struct cgroup_subsys_state;
+struct mem_cgroup;
+
+/**
+ * struct vinteg_charge - for whom a worker works
+ * @io: I/O is charged
+ * @memory: the group that pages are charged to, or NULL
+ * @outer: the one before
+ */
+struct vinteg_charge {
+	bool io;
+	struct cgroup_subsys_state *memory;
+	struct mem_cgroup *outer;
+};
+
 static inline struct vinteg *vinteg_of_request(struct request *rq)
 {
 	return rq->q->queuedata;
@@ -377,6 +393,7 @@ void vinteg_backing_warn(struct vinteg *dev, struct vinteg_backing *backing,
 int vinteg_backing_check(struct vinteg *dev, struct vinteg_backing *backing,
 			 const struct vinteg_policy *policy,
 			 unsigned int block_size);
+int vinteg_backing_stat_size(struct vinteg_backing *backing, loff_t *size);
 bool vinteg_backing_touch(struct vinteg_backing *backing, bool wait);
 int vinteg_backing_stopped(struct vinteg_backing *backing);
 static inline loff_t vinteg_backing_size(struct vinteg_backing *backing)
@@ -399,6 +416,12 @@ bool vinteg_submitter_may_try(struct vinteg_cmd *cmd);
 bool vinteg_data_try(struct vinteg_cmd *cmd);
 void vinteg_data_start(struct vinteg_cmd *cmd);
 void vinteg_data_invalidate(struct vinteg_cmd *cmd);
+
+/* charge.c */
+void vinteg_charge_begin(struct vinteg_charge *charge, struct request *rq,
+			 bool memory);
+bool vinteg_charge_spare(struct vinteg_charge *charge);
+void vinteg_charge_end(struct vinteg_charge *charge);
 
 /* range.c */
 void vinteg_range_init(struct vinteg_range_lock *lock);
