@@ -73,6 +73,7 @@ build()
 		return 0
 	fi
 	rm "$job/vinteg.ko.debug"
+	installed "$job/installed"
 	grep "^$COLLECTION:" "$job/kselftest-list.txt" | grep -E -e "$TESTS" \
 		>"$logs/$kernel/list" || die "no selftest's name matches '$TESTS'"
 	# Through a pipe: run_kselftest.sh opens its standard output anew by its name.
