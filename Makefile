@@ -107,10 +107,10 @@ check:
 	@scripts/check.sh
 
 check-uml:
-	@scripts/uml/check.sh $(TESTS)
+	@scripts/uml/check.sh '$(TESTS)'
 
 check-debug:
-	@TIME='$(TIME)' scripts/uml/debug.sh $(TESTS)
+	@TIME='$(TIME)' scripts/uml/debug.sh '$(TESTS)'
 
 fuzz:
 	@FUZZ_SECONDS='$(TIME)' FUZZ_SEED='$(SEED)' scripts/uml/check.sh test_fuzz
