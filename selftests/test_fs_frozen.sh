@@ -59,7 +59,6 @@ writers_wait()
 {
 	local pids=() i
 
-	head -c 64k /dev/urandom >"$SCRATCH/data"
 	freeze
 	timeout 5 dd if=$DEV of=/dev/null bs=64k count=64 iflag=direct skip=8
 	sleep 0.5
@@ -175,6 +174,7 @@ start fio fsfreeze blkio dmsetup
 modprobe -q dm-mod || true	# built into some kernels
 modprobe -q xfs || true
 load
+head -c 64k /dev/urandom >"$SCRATCH/data"
 for type in ext4 xfs; do
 	lower_start $type 400
 	at_exit thawed
