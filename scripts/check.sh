@@ -160,6 +160,7 @@ done
 if [ -z "$TESTS" ]; then
 	# In virtual time: what else this machine does hardly matters to the figures.
 	[[ " $KERNELS " != *" 6.12 "* ]] || spawn part speed "$TOP/scripts/bench/guard.sh" 6.12
+	spawn part intree "$TOP/scripts/kernel/intree.sh"
 	# shellcheck disable=SC2086 # a list
 	spawn part dkms "$TOP/scripts/kernel/dkms.sh" $KERNELS
 fi
