@@ -52,7 +52,6 @@ check()
 # As "make kselftest-merge" does, and nothing may have been dropped for what it depends on.
 CONFIGURE='
 	make -s x86_64_defconfig
-	echo "# CONFIG_OBJTOOL_WERROR is not set" >>/out/.config
 	scripts/kconfig/merge_config.sh -m -O /out /out/.config \
 		tools/testing/selftests/drivers/block/vinteg/config
 	make -s olddefconfig
@@ -69,7 +68,7 @@ CONFIGURE='
 BUILD='
 	scripts/config --file /out/.config "$@"
 	make -s olddefconfig
-	make -s -j"$(nproc)" W=1 drivers/block/vinteg/ 2>/tmp/warnings
+	make -s -j"$(nproc)" W=1 drivers/block/vinteg/ 2>/tmp/warnings || { cat /tmp/warnings; exit 1; }
 	cat /tmp/warnings
 	[ ! -s /tmp/warnings ]
 	ls /out/drivers/block/vinteg/*.o'
