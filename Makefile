@@ -14,6 +14,7 @@ TOOL := $(DESTDIR)$(PREFIX)/sbin/vintegctl
 MANUAL := $(DESTDIR)$(PREFIX)/share/man/man8/vintegctl.8
 DOC := $(DESTDIR)$(PREFIX)/share/doc/vinteg
 RULES := $(DESTDIR)/etc/udev/rules.d/60-vinteg.rules
+UNIT := $(DESTDIR)$(PREFIX)/lib/systemd/system/vinteg@.service
 
 # For the test machine.
 KERNEL ?= 6.12
@@ -23,7 +24,7 @@ TIME ?= 60
 SEED ?=
 export KERNEL KERNELS TESTS
 
-.PHONY: all modules install uninstall clean clean-cache headers
+.PHONY: all modules install install-files uninstall clean clean-cache headers
 .PHONY: check check-uml check-debug crashstates fuzz static mutants bench demo vm uml help
 .PHONY: powercut powercut-vm powercut-table clients
 
@@ -73,9 +74,15 @@ modules: headers
 install: modules
 	install -D -m 644 drivers/block/vinteg/vinteg.ko '$(MODULES)/$(MODULE)'
 	depmod -b '$(INSTALL_MOD_PATH)/' '$(KVER)'
+	@$(MAKE) --no-print-directory install-files
+
+# All but the module.
+install-files:
 	install -D -m 755 scripts/vintegctl '$(TOOL)'
 	install -D -m 644 scripts/install/vintegctl.8 '$(MANUAL)'
 	install -D -m 644 scripts/install/60-vinteg.rules '$(RULES)'
+	install -d '$(dir $(UNIT))'
+	sed 's|@SBIN@|$(PREFIX)/sbin|' scripts/install/vinteg@.service >'$(UNIT)'
 	install -d '$(DOC)'
 	install -m 644 README drivers/block/vinteg/vinteg.rst scripts/install/modprobe.conf \
 		drivers/block/vinteg/sysfs-block-vinteg '$(DOC)'
@@ -84,7 +91,7 @@ uninstall:
 	rm -f '$(MODULES)/$(MODULE)'
 	-rmdir -p --ignore-fail-on-non-empty '$(dir $(MODULES)/$(MODULE))'
 	depmod -b '$(INSTALL_MOD_PATH)/' '$(KVER)'
-	rm -f '$(TOOL)' '$(MANUAL)' '$(RULES)'
+	rm -f '$(TOOL)' '$(MANUAL)' '$(RULES)' '$(UNIT)'
 	rm -rf '$(DOC)'
 
 clean:

@@ -98,6 +98,7 @@ build()
 		return 0
 	fi
 	rm "$job/vinteg.ko.debug"
+	installed "$job/installed"
 	grep "^$COLLECTION:" "$job/kselftest-list.txt" | grep -E -e "$TESTS" \
 		>"$logs/$kernel/list" || die "no selftest's name matches '$TESTS'"
 }
@@ -282,6 +283,7 @@ if [ -z "$TESTS" ]; then
 	# In virtual time: what else this machine does hardly matters to the figures.
 	[[ " $KERNELS " != *" 6.12 "* ]] || spawn part speed \
 		env LOGS="$logs/speed" "$TOP/scripts/bench/guard.sh" 6.12
+	spawn part intree "$TOP/scripts/kernel/intree.sh"
 	# shellcheck disable=SC2086 # a list
 	spawn part dkms "$TOP/scripts/kernel/dkms.sh" $KERNELS
 fi

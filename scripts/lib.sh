@@ -116,6 +116,14 @@ _install()
 		apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
 }
 
+# installed FOLDER: what "make install" installs besides the module, as if FOLDER was the
+# root. A machine finds vintegctl there.
+installed()
+{
+	need make
+	make -s -C "$TOP" "DESTDIR=$1" PREFIX=/usr/local install-files
+}
+
 # with_lock NAME COMMAND...: one at a time, over all processes of this user.
 with_lock()
 {

@@ -23,19 +23,17 @@ below_start()
 	BELOW_MAP=/dev/mapper/vtmap
 	[ "${2:-}" != slow ] || BELOW_MAP=/dev/mapper/vtslow
 	modprobe null_blk nr_devices=0 || return
-	if [ "$1" = nofua ] && ! modinfo -p null_blk | grep -q "^fua:"; then
-		# Before 6.12 null_blk always has FUA. Loop never has, but it can't lose
-		# its cache: good for counting only.
+	[ "$1" = fua ] || ! modinfo -p null_blk | grep -q "^fua:" || option=(fua=0)
+	make_disk $BELOW $BELOW_SIZE cache_size=128 "${option[@]}" || return
+	BELOW_LOOP=
+	if [ "$1" = nofua ] && [ ${#option[@]} = 0 ]; then
+		# Before 6.12 null_blk always has FUA. Loop never has.
 		modprobe -q loop || true	# built into some kernels
-		truncate -s ${BELOW_SIZE}M "$SCRATCH/$BELOW" || return
-		BELOW_NODE=$(losetup --find --show "$SCRATCH/$BELOW") || return
-	else
-		[ "$1" = fua ] || option=(fua=0)
-		make_disk $BELOW $BELOW_SIZE cache_size=128 "${option[@]}" || return
-		BELOW_NODE=/dev/$BELOW
+		BELOW_LOOP=y
 	fi
 	# Before the disk itself is removed.
 	at_exit below_stop
+	below_node || return
 	BELOW_SECTORS=$(blockdev --getsz "$BELOW_NODE") || return
 	mkdir -p "$BELOW_FS"
 	below_map
@@ -52,12 +50,24 @@ below_stop()
 	! below_is_mounted || umount "$BELOW_FS"
 	[ ! -d $BELOW_TRACE ] || rmdir $BELOW_TRACE
 	below_unmap
-	if [ -e "$SCRATCH/$BELOW" ]; then
-		losetup -d "$BELOW_NODE"
-		rm -f "${SCRATCH:?}/$BELOW"
-	elif [ -e /dev/$BELOW ]; then
+	if [ -e /dev/$BELOW ]; then
+		below_no_node
 		remove_disk $BELOW
 	fi
+}
+
+# below_node, below_no_node: what the map is above. Loop passes all on at once, flushes
+# included, and keeps nothing in a cache of its own.
+below_node()
+{
+	BELOW_NODE=/dev/$BELOW
+	[ -z "$BELOW_LOOP" ] ||
+		BELOW_NODE=$(losetup --find --show --direct-io=on /dev/$BELOW)
+}
+
+below_no_node()
+{
+	[ -z "$BELOW_LOOP" ] || losetup -d "$BELOW_NODE"
 }
 
 # What is slow lies above what can be cut off, so that a cut is not late.
@@ -126,7 +136,7 @@ below_forget()
 	local first count
 
 	below_extents "$1" | while read -r first count; do
-		blkdiscard --force -o $((first * 512)) -l $((count * 512)) "$BELOW_NODE" \
+		blkdiscard --force -o $((first * 512)) -l $((count * 512)) /dev/$BELOW \
 			2>/dev/null || return
 	done && echo 1 >/proc/sys/vm/drop_caches
 }
@@ -177,7 +187,8 @@ below_restart()
 {
 	local power=/sys/kernel/config/nullb/$BELOW/power
 
-	below_unmap && echo 0 >"$power" && echo 1 >"$power" && below_map
+	below_unmap && below_no_node && echo 0 >"$power" && echo 1 >"$power" && below_node &&
+		below_map
 }
 
 # below_count COMMAND...: runs it, then sets W, FUA and FL to the numbers of data writes,

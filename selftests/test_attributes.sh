@@ -94,15 +94,27 @@ newline_or_not()
 # catches: a block size that is stored and not used.
 block_sizes()
 {
-	local size
+	local size capacity block
 
-	for size in 512 1024 2048 4096; do
+	for size in 512 1024 2048 4096 512; do
+		# Whoever opens it while it is empty must not settle how it is used later.
+		blockdev --getbsz $DEV
 		set_attr cache_policy writeback
 		set_attr logical_block_size $size
 		[ "$(attr logical_block_size)" = $size ]
 		bind "$SCRATCH/fs/odd.img"
 		[ "$(attr queue/logical_block_size)" = $size ]
-		[ "$(attr size)" = $((ODD / size * size / 512)) ]
+		capacity=$((ODD / size * size))
+		[ "$(attr size)" = $((capacity / 512)) ]
+		# As set_init_blocksize() has it: the largest that divides the capacity.
+		block=$size
+		while [ $block -lt "$(getconf PAGESIZE)" ] && [ $((capacity & block)) = 0 ]; do
+			block=$((block * 2))
+		done
+		[ "$(blockdev --getss $DEV)" = $size ]
+		[ "$(blockdev --getbsz $DEV)" = $block ]
+		[ "$(tail -c $size $DEV | wc -c)" = $size ]
+		[ "$(wc -c <$DEV)" = $capacity ]
 		reset
 		[ "$(attr logical_block_size)" = 0 ]
 	done
@@ -285,7 +297,8 @@ check "every policy can be set unbound; write back and FUA are always advertised
 reset
 check "and bound" policies_bound
 check "a newline at the end of input may be there or not" newline_or_not
-check "every logical block size is used, the capacity rounded down to it" block_sizes
+check "every logical block size is used, also by openers, the capacity rounded down to it" \
+	block_sizes
 # First, while the rate limit leaves room.
 check "bad input is explained by one line in the log, and can't flood it" one_line_each
 check "refused: bad input for cache_policy" all_refused cache_policy \

@@ -158,11 +158,8 @@ allocations xfs
 on fua raw
 essentials "raw disk"
 
-# Where null_blk always has FUA (6.1), a disk without it can't lose its cache.
-if modinfo -p null_blk | grep -q ^fua:; then
-	on nofua ext4
-	essentials "ext4 without FUA"
-	property "ext4 without FUA: writeback: a FUA write survives, a plain one doesn't" \
-		only_fua_survives writeback
-fi
+on nofua ext4
+essentials "ext4 without FUA"
+property "ext4 without FUA: writeback: a FUA write survives, a plain one doesn't" \
+	only_fua_survives writeback
 finish

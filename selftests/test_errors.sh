@@ -20,6 +20,11 @@ again()
 	set_attr cache_policy "$1"
 }
 
+unbound()
+{
+	[ -z "$(attr backing_file)" ] || put $SYS/reset <<<1 || [ -z "$(attr backing_file)" ]
+}
+
 # break_at OFFSET: 4 KiB of the file can't be read or written.
 break_at()
 {
@@ -133,6 +138,73 @@ failed_switch_sticks()
 	sticks "$3"
 }
 
+# Without a journal a filesystem survives a sync that fails, and writes on.
+without_a_journal()
+{
+	mkfs.ext4 -q -F -b 4096 -O ^has_journal $BELOW_MAP
+	mount $BELOW_MAP "$BELOW_FS"
+	below_file img 4
+	fallocate --punch-hole --offset 2M --length 64k "$IMG"
+	sync "$IMG"
+}
+
+# catches: a durable direct write, whose sync fails inside of the filesystem, taken for one
+# whose own data can't be written. Its data can, when it is tried alone.
+failed_sync_inside_sticks()
+{
+	below_good
+	unbound
+	! mountpoint -q "$BELOW_FS" || umount "$BELOW_FS"
+	without_a_journal
+	again "$1"
+	below_no_sync "$IMG"
+	if [ "$1" = none ]; then
+		says EIO blkio write $DEV 2M 4k fua
+		[ "$(stat_of direct_writes) $(stat_of errors)" = "1 1" ]
+		sticks volatile
+	else
+		says EIO blkio write $DEV 2M 4k
+		sticks durable
+	fi
+}
+
+# catches: a reset that succeeds because its own sync did, after one that didn't.
+reset_tells_of_an_earlier_error()
+{
+	again "$1"
+	says ok blkio write $DEV 1M 64k
+	below_no_sync "$IMG"
+	says EIO blkio flush $DEV
+	below_good
+	refuses EIO reset 1
+	[ "$(attr backing_file) $(attr writeback_error)" = " 0" ]
+	bind "$IMG"
+	works
+}
+
+switch_under_way()
+{
+	[ "$(policy)" = "$1" ] && [ -e "/proc/$SWITCH" ]
+}
+
+# catches: a switch that looks at the first of its two syncs only.
+second_sync_of_a_switch_fails()
+{
+	again "$1"
+	says ok blkio write $DEV 1M 64k
+	below_slow 0 2000
+	put $SYS/cache_policy "$2" >"$SCRATCH/switch" & SWITCH=$!
+	wait_for 20 switch_under_way "$2"
+	# The first one is done, and the flush of the second one still on its way.
+	below_no_sync "$IMG"
+	wait $SWITCH || true
+	below_slow 0 0
+	cat "$SCRATCH/switch"
+	[ "$(cat "$SCRATCH/switch")" = EIO ]
+	[ "$(policy)" = "$1" ]
+	sticks "$3"
+}
+
 # The background writes back and fails; nobody who holds the device has seen it.
 writeback_fails()
 {
@@ -202,6 +274,7 @@ said_once()
 }
 
 load
+modprobe -q dm-delay || true	# built into some kernels
 below_start fua && modprobe -q dm-flakey && below_mount ext4 && below_file img 4 ||
 	ktap_exit_fail_msg "nothing to test on"
 IMG=$BELOW_FS/img
@@ -226,4 +299,24 @@ check "an error of background writeback fails the next switch" lost_writeback_st
 check "an error that nobody has seen yet fails the bind, once" unseen_error_fails_the_bind
 check "a reset whose sync fails says so and unbinds" failed_reset_unbinds
 check "the log says once that promises are broken" said_once
+for p in none guest writeback; do
+	check "$p: a reset tells of an earlier error of a sync" reset_tells_of_an_earlier_error $p
+done
+for p in none directsync; do
+	check "$p: a durable direct write whose sync fails, not its data, sticks" \
+		failed_sync_inside_sticks $p
+done
+
+# Slow, from here on.
+below_good
+unbound >/dev/null || ktap_exit_fail_msg "can't unbind"
+below_stop
+below_start fua slow && below_mount ext4 && below_file img 4 ||
+	ktap_exit_fail_msg "nothing to test on that is slow"
+check "writeback to none: the second sync of a switch fails: it stays and sticks" \
+	second_sync_of_a_switch_fails writeback none volatile
+check "none to directsync: the second sync of a switch fails: it stays and sticks" \
+	second_sync_of_a_switch_fails none directsync volatile
+check "directsync to unsafe: the second sync of a switch fails: it stays and sticks" \
+	second_sync_of_a_switch_fails directsync unsafe durable
 finish

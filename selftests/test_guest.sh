@@ -5,7 +5,8 @@
 # NEIGHBOURS_SECONDS says how long the two ways are mixed in one page.
 
 . "$(dirname "$0")/lib.sh"
-start blkio neighbours dmsetup mkfs.ext4
+start blkio neighbours dmsetup mkfs.ext4 mkfs.xfs
+modprobe -q xfs || true	# built into some kernels
 without_udev
 . "$HERE/trace.sh"
 
@@ -111,12 +112,12 @@ neighbours_are_kept()
 {
 	reset
 	set_attr cache_policy guest
-	bind "$SCRATCH/fs/odd"
+	bind "$1/odd"
 	[ "$(attr queue/logical_block_size)" = 512 ]
 	# An odd number of sectors makes 512 the block size of both page caches.
 	dm create vtalias --table "0 $(blockdev --getsz $DEV) linear $DEV 0"
 	settle
-	neighbours $DEV /dev/mapper/vtalias "$SCRATCH/fs/odd" "$SECONDS_OF_MIXING"
+	neighbours $DEV /dev/mapper/vtalias "$1/odd" "$SECONDS_OF_MIXING"
 	[ "$(stat_of direct_writes)" -gt 100 ]
 	[ "$(stat_of buffered_writes)" -gt 100 ]
 }
@@ -147,8 +148,20 @@ trace_stop
 reset
 unload
 load
-dd if=/dev/zero of="$SCRATCH/fs/odd" bs=512 count=2049 conv=fsync status=none
+make_disk vtxfs 320 && mkfs.xfs -q /dev/vtxfs && mkdir "$SCRATCH/xfs" &&
+	mount /dev/vtxfs "$SCRATCH/xfs" && at_exit umount "$SCRATCH/xfs" || ktap_exit_fail_msg "no xfs"
 at_exit drop_map vtalias
-check "neighbours of 512 bytes, one direct, one not, for $SECONDS_OF_MIXING s" neighbours_are_kept
-drop_map vtalias
+for fs in fs xfs; do
+	dd if=/dev/zero of="$SCRATCH/$fs/odd" bs=512 count=2049 conv=fsync status=none
+	check "${fs/#fs/ext4}: neighbours of 512 bytes, one direct, one not, for $SECONDS_OF_MIXING s" \
+		neighbours_are_kept "$SCRATCH/$fs"
+	drop_map vtalias
+done
+reset
+truncate -s 16M "$SCRATCH/xfs/img"
+set_attr cache_policy guest && bind "$SCRATCH/xfs/img" || ktap_exit_fail_msg "can't bind"
+trace_start
+check "xfs: direct writes go direct, the others through the page cache" as_issued
+check "xfs: the journal of a filesystem above goes through the page cache" metadata_is_cached
+trace_stop
 finish

@@ -99,6 +99,24 @@ unsafe_costs()
 	costs 0 0 0 blkio flush $DEV
 }
 
+# A raw disk. Whoever waits for a durable write himself flushes the disk, although FUA was
+# enough: so nobody must.
+# catches: a synchronous kiocb, which pays for each FUA write with a FLUSH besides.
+raw_disk_costs()
+{
+	set_attr cache_policy none
+	writes_cost $N 0 0
+	# shellcheck disable=SC2046 # three numbers
+	writes_cost $(durable_direct "$1") fua
+	# shellcheck disable=SC2046 # three numbers
+	[ "$1" = nofua ] || writes_cost $(durable_direct "$1") fua depth=$N
+	nothing_dirty "<=1"
+	directsync_costs "$1"
+	set_attr cache_policy guest
+	# shellcheck disable=SC2046 # three numbers
+	writes_cost $(durable_direct "$1") fua
+}
+
 # catches: discards and zeroes of a write-through policy that stay in the journal.
 deallocations_cost()
 {
@@ -135,6 +153,9 @@ for disk in fua nofua; do
 		reset
 		umount "$BELOW_FS"
 	done
+	bind $BELOW_MAP || ktap_exit_fail_msg "can't bind a raw disk"
+	check "raw disk ${on#* on a disk }: cost of durable writes" raw_disk_costs $disk
+	reset
 	below_stop
 done
 finish

@@ -10,12 +10,13 @@ start fio policyswitch blkio mkfs.ext4
 without_udev
 DEVICES=5
 SWITCHES=2000	# per device
+LIMIT=100	# reads, and writes, a second
 
 # throttle DEVICE: whoever is in the cgroup gets a part of what it can do.
 throttle()
 {
 	make_cgroup io || return
-	echo "$(cat "/sys/block/$1/dev") riops=200 wiops=200" >$GROUP/io.max
+	echo "$(cat "/sys/block/$1/dev") riops=$LIMIT wiops=$LIMIT" >$GROUP/io.max
 }
 
 # load_on N: direct and page-cache I/O, verified as it goes, until the file "stop" is
@@ -50,6 +51,7 @@ run()
 {
 	local i
 
+	BEGIN=${EPOCHREALTIME/./}
 	for ((i = 0; i < DEVICES; i++)); do
 		load_on $i >"$SCRATCH/fio$i" 2>&1 &
 		LOADS[i]=$!
@@ -66,6 +68,8 @@ run()
 	for ((i = 0; i < DEVICES; i++)); do
 		wait "${LOADS[i]}"
 		LOADED[i]=$?
+		REQUESTS[i]=$(($(stat_of reads vinteg$i) + $(stat_of writes vinteg$i)))
+		TOOK[i]=$(((${EPOCHREALTIME/./} - BEGIN) / 1000))
 	done
 }
 
@@ -91,12 +95,55 @@ verified()
 # catches: a test that throttled nothing.
 throttled()
 {
-	local bound
+	local all=0 i
 
-	bound=$(cat "$GROUP/io.max")
-	echo "$bound"
-	[ -n "$bound" ]
-	grep -q "^$(cat /sys/block/vinteg4/dev) .*wios=[1-9]" "$GROUP/io.stat"
+	for ((i = 0; i < DEVICES; i++)); do
+		echo "vinteg$i: ${REQUESTS[i]} requests in ${TOOK[i]} ms"
+		[ $i = 4 ] || all=$((all + REQUESTS[i]))
+	done
+	# The limit holds, with a little for how its slices are counted,
+	[ "${REQUESTS[4]}" -le $((2 * LIMIT * TOOK[4] / 1000 + LIMIT)) ]
+	# and it is the limit that holds it back: the others did more, in less time.
+	[ $((REQUESTS[4] * 6000 / TOOK[4])) -lt $((all * 1000 / TOOK[0])) ]
+}
+
+# held SWITCH: all has been issued, some has not come to the driver, and nothing is between:
+# the rest waits for io.max.
+held()
+{
+	local came=$(($(stat_of writes vinteg4) - CAME))
+
+	echo "$1: $came of 8 have come"
+	[ -e "/proc/$WRITER" ]
+	[ "$(attr inflight vinteg4 | xargs)" = "0 0" ]
+	[ $came -lt 8 ]
+}
+
+# catches: a request that is lost, or made another, if it waits above the driver while the
+# policy is switched below it.
+held_across_switches()
+{
+	local p begin=$SECONDS
+
+	blkio write /dev/vinteg4 0 4k count=8 depth=8 seed=8 blocking
+	[ $((SECONDS - begin)) -le 2 ]
+	CAME=$(stat_of writes vinteg4)
+	echo "$(attr dev vinteg4) wiops=2" >$GROUP/io.max
+	begin=${EPOCHREALTIME/./}
+	(
+		echo $BASHPID >$GROUP/cgroup.procs
+		exec blkio write /dev/vinteg4 0 4k count=8 depth=8 seed=9 blocking
+	) & WRITER=$!
+	sleep 1
+	for p in $POLICIES; do
+		wait_for 1 held "before the switch to $p"
+		set_attr cache_policy "$p" vinteg4
+		wait_for 1 held "after the switch to $p"
+	done
+	wait $WRITER
+	[ $((${EPOCHREALTIME/./} - begin)) -gt 3000000 ]
+	blkio verify /dev/vinteg4 0 4k count=8 seed=9
+	[ "$(stat_of errors vinteg4)" = 0 ]
 }
 
 load num_devices=$DEVICES
@@ -111,4 +158,5 @@ for ((n = 0; n < DEVICES; n++)); do
 	check "vinteg$n: no I/O error and no verify error meanwhile" verified $n
 done
 check "vinteg4 was held back by io.max" throttled
+check "writes that wait for io.max get through switches of the policy" held_across_switches
 finish

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # dkms.sh [KERNEL]...: proves, in the roots, that "make install" and dkms install a
-# module that modprobe finds, and that both take it away again. Prints KTAP.
+# module that modprobe finds, and that both take it away again; and that systemd has nothing
+# to say against the unit. Prints KTAP.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -69,6 +70,21 @@ NO_HEADERS='
 	[ "$(grep -vc "^make: \*\*\*" /tmp/err)" = 1 ]
 	grep -q linux-headers-6.99.0-none /tmp/err'
 
+# The roots have no systemd: they are never booted by one. (The lists may be older than
+# what the mirror holds now.)
+UNIT='
+	get="apt-get install -y --no-install-recommends systemd"
+	$get || { apt-get update && $get; }
+	make install-files
+	for file in srv-a.img srv-with\\x20a\\x2dblank; do
+		systemd-analyze verify --man=no "vinteg@$file.service" 2>&1 | tee /tmp/said
+		[ ! -s /tmp/said ]
+	done
+	[ "$(systemd-escape -p "/srv/with a-blank")" = "$file" ]
+	# It would say so.
+	sed -i "s/^Type=.*/Type=never/" /usr/local/lib/systemd/system/vinteg@.service
+	systemd-analyze verify --man=no "vinteg@$file.service" 2>&1 | grep -i "type.*never"'
+
 echo "TAP version 13"
 for kernel; do
 	root=$("$TOP/scripts/kernel/root.sh" "$(suite_of "$kernel")")
@@ -76,6 +92,7 @@ for kernel; do
 	check "make install and uninstall on $kernel" "$root" "$MAKE_INSTALL" "$release"
 	check "dkms add, build, install and remove on $kernel" "$root" "$DKMS" "$release"
 done
+check "systemd takes the unit" "$root" "$UNIT"
 check "without headers make install names the package that lacks" "$root" "$NO_HEADERS"
 echo "1..$number"
 [ $failed = 0 ]

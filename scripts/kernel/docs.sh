@@ -231,6 +231,23 @@ same "policies" $TOOL "$in_code" "$(tr -d '\n' <$TOOL |
 	sed 's/.*Cache policies: \([a-z \t]*\)\..*/\1/' | xargs -n 1)"
 same "policies" $MANUAL "$in_code" "$(sed -n '/^\.SH CACHE POLICIES/,/^\.SH EXIT/s/^\.B //p' $MANUAL)"
 
+# The tool: what it can be told, and its columns.
+in_manual=$(sed -n '/^\.SH COMMANDS/,/^\.SH CACHE/p' $MANUAL |
+	sed -n '/^\.TP/{n; s/^\.B[IR] \([a-z]*\) .*/\1/p}')
+usage=$(sed -n '/^usage()/,/^}/p' $TOOL)
+sorted_same "commands" $MANUAL \
+	"$(sed -n '/^command=/,$s/^\([a-z |]*\))$/\1/p' $TOOL | tr -d '\t ' | tr '|' '\n')" \
+	"$in_manual"
+sorted_same "commands" "the usage of $TOOL" \
+	"$in_manual" \
+	"$(sed -n 's/.*vintegctl \[\?\([a-z][a-z]*\).*/\1/p' <<<"$usage")"
+sorted_same "options" $MANUAL "$(grep -oE -e '-[a-z], --[a-z-]+' <<<"$usage" | tr -d ,)" \
+	"$(sed -n 's/^\.BR \\-\([a-z]\) ", " \\-\\-\([a-z\\-]*\).*/-\1 --\2/p' $MANUAL |
+		sed 's/\\-/-/g; s/\\$//')"
+sorted_same "columns" $MANUAL \
+	"$(sed -n 's/^COLUMNS_ALL="\(.*\)"/\1/p' $TOOL | tr ' ' '\n')" \
+	"$(sed -n 's/^\.BR\? \([A-Z]*\)\( [;,]\)\?$/\1/p' $MANUAL | sort -u)"
+
 same "the fallback" $README "$(code | sed -n 's/^#define VINTEG_FALLBACK_POLICY[ \t]*"\(.*\)"/\1/p')" \
 	"$(tr '\n' ' ' <$README | sed 's/.*policy was asked for, it is \([a-z]*\).*/\1/')"
 
@@ -244,6 +261,7 @@ sorted_same "tracepoints" $GUIDE "$in_code" "$(section Tracepoints <$GUIDE | rst
 version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 same "the version" $README "$version" \
 	"$(grep -oE 'vinteg[-/][0-9][0-9.]*' $README | sed 's/.*[-/]//' | sort -u)"
+same "the version" $TOOL "$version" "$(sed -n 's/^VERSION=//p' $TOOL)"
 same "the version" $MANUAL "$version" "$(sed -n 's/^\.TH .*"vinteg \([^"]*\)".*/\1/p' $MANUAL)"
 same "the kernels" $README "$KERNELS_ALL" "$(tr '\n' ' ' <$README |
 	sed 's/.*runs on kernels \([0-9., and]*[0-9]\).*/\1/; s/,\| and//g')"

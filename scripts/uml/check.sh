@@ -42,6 +42,7 @@ mkdir "$job"
 step "building the module and the tests for User-Mode Linux"
 "$TOP/scripts/uml/module.sh" "$flavour" "$src" "$job"
 "$TOP/scripts/kernel/selftests.sh" bookworm "$job/selftests"
+installed "$job/installed"
 install -m 755 "$TOP/scripts/uml/job.sh" "$job/run"
 export -p | grep -E '^declare -x (FUZZ|RACE)_[A-Z]+=' >"$job/environment" || true
 grep -E -e "$pattern" "$job/selftests/kselftest-list.txt" >"$job/tests" || true

@@ -89,6 +89,7 @@ if [ -n "$job" ]; then
 	cp -a "$job" "$shared/job"
 else
 	"$here/module.sh" "$flavour" "$src" "$shared/job"
+	installed "$shared/job/installed"
 fi
 [ -z "$script" ] || install -m 755 "$script" "$shared/job/run"
 [ -n "$shell" ] || [ -x "$shared/job/run" ] || die "$job/run is missing or not executable"

@@ -56,8 +56,9 @@ set_limits()
 
 install_module()
 {
-	local dir
+	local dir tool=/job/installed/usr/local/sbin/vintegctl
 
+	[ ! -e $tool ] || ln -s $tool /usr/local/sbin/
 	[ -e /job/vinteg.ko ] || return 0
 	dir=/lib/modules/$(uname -r)/updates
 	mkdir -p "$dir"

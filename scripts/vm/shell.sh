@@ -11,5 +11,6 @@ tmp=$(mktemp -d "$CACHE/shell.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 step "building the module for kernel $kernel"
 "$TOP/scripts/kernel/build.sh" "$kernel" "$TOP" "$tmp/job"
+installed "$tmp/job/installed"
 step "booting it; half a minute without KVM"
 "$TOP/scripts/vm/run.sh" --kernel "$kernel" --job "$tmp/job" --out "$tmp/out" --shell "$@"
