@@ -229,12 +229,14 @@ static struct vinteg_backing *vinteg_open_for(struct vinteg *dev,
 	struct vinteg_backing *backing =
 		vinteg_backing_open(dev, path, READ_ONCE(dev->read_only));
 	int err = PTR_ERR_OR_ZERO(backing);
+	const char *end = vinteg_name_end(path);
 
 	if (err)
-		vinteg_err(dev, "can't bind %s: %s (%d)\n", path,
+		vinteg_err(dev, "can't bind %s%*pE: %s (%d)\n",
+			   end == path ? "" : "...", (int)strlen(end), end,
 			   err == -EISDIR || err == -ENOTBLK ?
 			   "neither a regular file nor a block device" :
-			   err == -ELOOP ? "it is on this device itself" :
+			   err == -ELOOP ? "it is on this device itself, below too many others, or a loop of symbolic links" :
 			   err == -EBUSY ? "it is in use" :
 			   err == -ENOENT ? "no such file" :
 			   "can't be opened", err);

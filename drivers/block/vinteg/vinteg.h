@@ -28,6 +28,7 @@
 #include <linux/list.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
@@ -47,6 +48,8 @@
 #define VINTEG_FALLBACK_POLICY	"writethrough"
 
 #define VINTEG_MAX_DEPTH	8
+#define VINTEG_MAX_NUM_DEVICES	256
+#define VINTEG_MAX_LOGGED	200
 #define VINTEG_MAX_NR_HW_QUEUES	1024
 #define VINTEG_MAX_QUEUE_DEPTH	4096
 #define VINTEG_MAX_SECTORS	(SZ_4M >> SECTOR_SHIFT)
@@ -304,8 +307,35 @@ static inline loff_t vinteg_request_pos(struct request *rq)
 	return (loff_t)blk_rq_pos(rq) << SECTOR_SHIFT;
 }
 
+/*
+ * Like pr_err_ratelimited(), which tells of suppressed lines at the level of a
+ * warning.
+ */
+#define vinteg_err_limited(fmt, ...)					\
+({									\
+	static struct ratelimit_state _rs =				\
+		RATELIMIT_STATE_INIT_FLAGS(_rs,				\
+					   DEFAULT_RATELIMIT_INTERVAL,	\
+					   DEFAULT_RATELIMIT_BURST,	\
+					   RATELIMIT_MSG_ON_RELEASE);	\
+									\
+	if (vinteg_may_log(&_rs))					\
+		pr_err(fmt, ##__VA_ARGS__);				\
+})
+
+/*
+ * The part of a name that a line of the log has room for, after %*pE has made
+ * up to four characters of each.
+ */
+static inline const char *vinteg_name_end(const char *name)
+{
+	size_t len = strlen(name);
+
+	return name + (len > VINTEG_MAX_LOGGED ? len - VINTEG_MAX_LOGGED : 0);
+}
+
 #define vinteg_err(dev, fmt, ...) \
-	pr_err_ratelimited("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
+	vinteg_err_limited("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
 #define vinteg_warn(dev, fmt, ...) \
 	pr_warn("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
 #define vinteg_info(dev, fmt, ...) \
@@ -314,6 +344,7 @@ static inline loff_t vinteg_request_pos(struct request *rq)
 /* main.c */
 extern unsigned int vinteg_nr_hw_queues;
 extern unsigned int vinteg_hw_queue_depth;
+bool vinteg_may_log(struct ratelimit_state *rs);
 
 /* device.c */
 int vinteg_add(bool claimed);
