@@ -203,12 +203,26 @@ static int vinteg_do_bind(struct vinteg *dev, void *arg)
 	return err;
 }
 
+static void vinteg_drop_bind(struct vinteg *dev, void *arg)
+{
+	vinteg_backing_close(arg);
+}
+
+static void vinteg_drop_bind_and_publish(struct vinteg *dev, void *arg)
+{
+	vinteg_backing_close(arg);
+	vinteg_unclaim(dev);
+}
+
 static int vinteg_do_publish(struct vinteg *dev, void *arg)
 {
-	if (dev->backing)
+	if (dev->backing) {
 		vinteg_announce(dev);
-	else
+	} else {
 		vinteg_unclaim(dev);
+		/* When udev was told of the disk, it could not open it. */
+		kobject_uevent(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE);
+	}
 	return 0;
 }
 
@@ -257,7 +271,8 @@ int vinteg_bind_claimed(struct vinteg *dev, const char *path)
 
 	if (IS_ERR(backing))
 		return PTR_ERR(backing);
-	return vinteg_control(dev, vinteg_do_bind, backing);
+	return vinteg_control_kind(dev, VINTEG_CONTROL_USUAL, vinteg_do_bind,
+				   vinteg_drop_bind, backing);
 }
 
 /**
@@ -265,11 +280,12 @@ int vinteg_bind_claimed(struct vinteg *dev, const char *path)
  * @dev: the device
  *
  * Context: process; sleeps.
- * Return: 0, or -EINTR if killed.
+ * Return: 0, or -EINTR if killed, and it goes on.
  */
 int vinteg_publish(struct vinteg *dev)
 {
-	return vinteg_control(dev, vinteg_do_publish, NULL);
+	return vinteg_control_kind(dev, VINTEG_CONTROL_ALWAYS,
+				   vinteg_do_publish, NULL, NULL);
 }
 
 /**
@@ -295,7 +311,9 @@ int vinteg_bind_path(struct vinteg *dev, const char *path)
 		vinteg_unclaim(dev);
 		return PTR_ERR(backing);
 	}
-	return vinteg_control(dev, vinteg_do_bind_and_publish, backing);
+	return vinteg_control_kind(dev, VINTEG_CONTROL_USUAL,
+				   vinteg_do_bind_and_publish,
+				   vinteg_drop_bind_and_publish, backing);
 }
 
 /**
@@ -351,6 +369,11 @@ static int vinteg_do_reset(struct vinteg *dev, void *arg)
 	return err;
 }
 
+static void vinteg_drop_reset(struct vinteg *dev, void *arg)
+{
+	vinteg_unclaim(dev);
+}
+
 /**
  * vinteg_reset() - unbind, and back to the defaults
  * @dev: the device
@@ -358,13 +381,15 @@ static int vinteg_do_reset(struct vinteg *dev, void *arg)
  * Context: process; sleeps.
  * Return: 0; -EBUSY if the disk is open or being changed; the errno of the
  * last sync, with the file unbound all the same; -EINTR if killed, and the
- * reset goes on.
+ * reset goes on if it had begun.
  */
 int vinteg_reset(struct vinteg *dev)
 {
 	int err = vinteg_claim(dev);
 
-	return err ?: vinteg_control(dev, vinteg_do_reset, NULL);
+	return err ?: vinteg_control_kind(dev, VINTEG_CONTROL_USUAL,
+					  vinteg_do_reset, vinteg_drop_reset,
+					  NULL);
 }
 
 static int vinteg_do_rescan(struct vinteg *dev, void *arg)

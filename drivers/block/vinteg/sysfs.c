@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/device.h>
 #include <linux/kstrtox.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/string_helpers.h>
@@ -81,7 +82,12 @@ static ssize_t backing_file_store(struct device *d,
 	path = kmemdup_nul(buf, len, GFP_KERNEL);
 	if (!path)
 		return -ENOMEM;
-	err = vinteg_bind_path(dev, path);
+	/* On the way to the file, too, somebody may fail to answer. */
+	err = -ENODEV;
+	if (try_module_get(THIS_MODULE)) {
+		err = vinteg_bind_path(dev, path);
+		module_put(THIS_MODULE);
+	}
 	kfree(path);
 	return err ?: count;
 }

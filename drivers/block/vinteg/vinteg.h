@@ -168,7 +168,12 @@ enum vinteg_flag {
  * @tag_set: its blk-mq tags
  * @ref: one for the disk's life, one for every operation under way
  * @index: N of /dev/vintegN
- * @control: serialises all that changes the device; sleeps
+ * @ops_lock: protects @ops; a leaf
+ * @ops: operations that wait, in the order in which they were asked for
+ * @control_work: runs them
+ * @control: held while an operation runs; sleeps
+ * @added: the disk is complete and announced, not before it can be claimed;
+ *	protected by the disk's open_mutex
  * @claimed: bind, reset or hot_remove is under way, nobody can open the disk;
  *	protected by the disk's open_mutex
  * @gone: the disk is being removed; protected by @control
@@ -202,7 +207,11 @@ struct vinteg {
 	struct kref ref;
 	unsigned int index;
 
-	struct mutex control;	/* serialises all that changes the device */
+	spinlock_t ops_lock;	/* protects ops; a leaf */
+	struct list_head ops;
+	struct work_struct control_work;
+	struct mutex control;	/* held while an operation runs */
+	bool added;
 	bool claimed;
 	bool gone;
 
@@ -358,8 +367,21 @@ void vinteg_unclaim(struct vinteg *dev);
 
 /* control.c */
 typedef int (*vinteg_control_fn)(struct vinteg *dev, void *arg);
+typedef void (*vinteg_control_drop_fn)(struct vinteg *dev, void *arg);
+
+/* What a caller who is killed does. */
+enum vinteg_control_kind {
+	VINTEG_CONTROL_USUAL,	/* takes it back, or leaves it if it runs */
+	VINTEG_CONTROL_SHORT,	/* takes it back, or waits if it runs */
+	VINTEG_CONTROL_ALWAYS,	/* leaves it, and it runs in any case */
+};
+
 int vinteg_control_init(void);
 void vinteg_control_exit(void);
+void vinteg_control_work(struct work_struct *work);
+int vinteg_control_kind(struct vinteg *dev, enum vinteg_control_kind kind,
+			vinteg_control_fn fn, vinteg_control_drop_fn drop,
+			void *arg);
 int vinteg_control(struct vinteg *dev, vinteg_control_fn fn, void *arg);
 
 /* bind.c */
