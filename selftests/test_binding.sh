@@ -71,7 +71,7 @@ explained()
 	cat "$SCRATCH/lines"
 	[ "$(wc -l <"$SCRATCH/lines")" = 3 ]
 	grep "$FS/two\\\\nvinteg0: lines: no such file (-2)\$" "$SCRATCH/lines"
-	grep "$FS/circle: .*loop of symbolic links (-40)\$" "$SCRATCH/lines"
+	grep "$FS/circle: .*loop of links (-40)\$" "$SCRATCH/lines"
 	grep 'bind \.\.\.n*/\\n\\n: no such file (-2)$' "$SCRATCH/lines"
 }
 

@@ -215,6 +215,7 @@ never_too_early()
 {
 	events bind_early >"$SCRATCH/all"
 	[ "$(grep -c '^add vinteg1\( \|$\)' "$SCRATCH/events")" = 40 ]
+	# shellcheck disable=SC2016 # these are awk's
 	fails awk '
 		$2 == "vinteg1" && there == ($1 == "add") {
 			print there ? "there: " : "not there: ", $0

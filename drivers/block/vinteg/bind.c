@@ -250,7 +250,7 @@ static struct vinteg_backing *vinteg_open_for(struct vinteg *dev,
 			   end == path ? "" : "...", (int)strlen(end), end,
 			   err == -EISDIR || err == -ENOTBLK ?
 			   "neither a regular file nor a block device" :
-			   err == -ELOOP ? "it is on this device itself, below too many others, or a loop of symbolic links" :
+			   err == -ELOOP ? "on this device itself, too deep, or a loop of links" :
 			   err == -EBUSY ? "it is in use" :
 			   err == -ENOENT ? "no such file" :
 			   "can't be opened", err);

@@ -40,7 +40,9 @@ struct vinteg_limits {
 
 /* "slab: Introduce kmalloc_obj() and family" */
 #ifndef kzalloc_obj
-#define kzalloc_obj(type)	kzalloc(sizeof(type), GFP_KERNEL)
+#define vinteg_gfp(none, gfp, ...)	gfp
+#define kzalloc_obj(type, ...) \
+	kzalloc(sizeof(type), vinteg_gfp(0, ##__VA_ARGS__, GFP_KERNEL))
 #endif
 
 /* "fs: provide accessors for ->i_state" */

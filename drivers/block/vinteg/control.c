@@ -125,7 +125,7 @@ int vinteg_control_kind(struct vinteg *dev, enum vinteg_control_kind kind,
 	int ret;
 
 	/* Small, and the removal of a device must not fail. */
-	op = kzalloc(sizeof(*op), GFP_KERNEL | __GFP_NOFAIL);
+	op = kzalloc_obj(*op, GFP_KERNEL | __GFP_NOFAIL);
 	init_completion(&op->completion);
 	kref_init(&op->ref);
 	op->fn = fn;
