@@ -28,7 +28,7 @@ POLICIES="none directsync writethrough writeback guest unsafe"
 
 # What the driver may say at the level of a warning.
 WARNINGS='acknowledges syncs without|falls back to writethrough|durable writes and flushes fail'
-WARNINGS+='|out-of-tree module|module verification failed|callbacks suppressed'
+WARNINGS+='|out-of-tree module|module verification failed'
 
 # What the kernel says when something is wrong with it.
 TROUBLE='WARNING:|BUG:|INFO: task .* blocked|possible recursive|possible circular|Oops'
@@ -173,10 +173,12 @@ log_since()
 		END { printf "%s", lines }'
 }
 
-# log_lines NAME: what the driver said since the mark, with its prefix and no more.
+# log_lines NAME: what the driver said since the mark, with its prefix and no more. Not how
+# many lines the rate limit has left out before.
 log_lines()
 {
-	log_since "$1" | sed -n 's/^.*\] \(vinteg[0-9]*: \)/\1/p'
+	log_since "$1" | sed -n '/ lines like the next one were left out$/d
+		s/^.*\] \(vinteg[0-9]*: \)/\1/p'
 }
 
 # insert [PARAMETER=VALUE...]: loads the module.

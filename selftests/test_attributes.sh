@@ -157,6 +157,7 @@ needs_privilege()
 	local name before
 
 	before=$(state)
+	log_mark privilege
 	for name in backing_file cache_policy read_only logical_block_size rescan reset \
 		writeback_error; do
 		[ "$(setpriv --bounding-set -sys_admin put $SYS/$name 1)" = EPERM ]
@@ -164,6 +165,9 @@ needs_privilege()
 	[ "$(setpriv --bounding-set -sys_admin put "$CONTROL/hot_remove" 0)" = EPERM ]
 	fails setpriv --bounding-set -sys_admin cat "$CONTROL/hot_add"
 	[ "$(state)" = "$before" ]
+	log_lines privilege
+	[ "$(log_lines privilege | grep -c '^vinteg0: .*CAP_SYS_ADMIN$')" = 7 ]
+	[ "$(log_lines privilege | grep -c '^vinteg: hot_.*CAP_SYS_ADMIN$')" = 2 ]
 }
 
 # catches: a mistake that is not explained, a log that can be flooded.
@@ -190,6 +194,22 @@ one_line_each()
 	log_lines flood >"$SCRATCH/lines"
 	wc -l "$SCRATCH/lines"
 	[ "$(wc -l <"$SCRATCH/lines")" -lt 50 ]
+}
+
+# catches: a rate limit that warns, or tells nobody of what it has left out.
+left_out_quietly()
+{
+	local _
+
+	log_mark quiet
+	for _ in {1..30}; do
+		echo bogus 2>/dev/null >$SYS/cache_policy || true
+	done
+	sleep 6
+	refuses EINVAL cache_policy bogus
+	log_since quiet >"$SCRATCH/lines"
+	grep 'info  *:.* vinteg: [1-9][0-9]* lines like the next one were left out' "$SCRATCH/lines"
+	fails grep 'suppressed' "$SCRATCH/lines"
 }
 
 # workload: known numbers of everything: 4 reads, 8 writes, 3 FUA writes that the kernel
@@ -301,6 +321,7 @@ check "every logical block size is used, also by openers, the capacity rounded d
 	block_sizes
 # First, while the rate limit leaves room.
 check "bad input is explained by one line in the log, and can't flood it" one_line_each
+check "what the log leaves out is told of, and not as a warning" left_out_quietly
 check "refused: bad input for cache_policy" all_refused cache_policy \
 	'\n' ' ' non nonee None ' none' 'none ' 'none\n\n' 'none\0' 'none\0x' '[none]' \
 	'none directsync' '\xff\xfe\x80' '\xc3\xb6' 0 "$long"

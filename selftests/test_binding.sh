@@ -56,6 +56,25 @@ shown_as()
 	rm "$1"
 }
 
+# catches: a name that ends the line and begins another one, and a reason that is not the
+# one, or that a long name pushes out of the line.
+explained()
+{
+	local name
+
+	log_mark explained
+	not_bound ENOENT "$FS/two"$'\n'"vinteg0: lines"
+	not_bound ELOOP "$FS/circle"
+	name=$(printf 'n%.0s' {1..200})
+	not_bound ENOENT "$FS$(printf "/$name%.0s" {1..15})/"$'\n\n\n'
+	log_lines explained >"$SCRATCH/lines"
+	cat "$SCRATCH/lines"
+	[ "$(wc -l <"$SCRATCH/lines")" = 3 ]
+	grep "$FS/two\\\\nvinteg0: lines: no such file (-2)\$" "$SCRATCH/lines"
+	grep "$FS/circle: .*loop of links (-40)\$" "$SCRATCH/lines"
+	grep 'bind \.\.\.n*/\\n\\n: no such file (-2)$' "$SCRATCH/lines"
+}
+
 # catches: a buffer for short names.
 long_name()
 {
@@ -413,6 +432,7 @@ property "refused: a missing file" not_bound ENOENT "$FS/missing"
 property "refused: a missing folder" not_bound ENOENT "$FS/missing/a.img"
 property "refused: a file taken for a folder" not_bound ENOTDIR "$FS/a.img/b.img"
 property "refused: a symbolic link to nothing" not_bound ENOENT "$FS/dangling"
+property "what is refused is explained, by one line each" explained
 property "refused: a symbolic link to itself" not_bound ELOOP "$FS/circle"
 property "refused: a folder" not_bound EISDIR "$FS"
 property "refused: a FIFO" not_bound ENOTBLK "$FS/fifo"

@@ -161,8 +161,18 @@ check "refused: a policy with an uppercase letter" refused cache_policy.*None \
 check "refused: a missing file" refused "$missing" "backing_file=$missing"
 check "refused: a missing file after a good one" refused "$missing" \
 	"backing_file=$a,$missing" cache_policy=unsafe
-check "refused: a name with a comma, which separates files" refused "$SCRATCH/fs/with" \
-	"backing_file=$SCRATCH/fs/with,comma"
+touch "$SCRATCH/fs/with,comma"
+check "refused: a name with a comma, which separates files" refused '"comma".*comma ends a name' \
+	"backing_file=$SCRATCH/fs/with,comma" cache_policy=unsafe
+check "refused: a name that is no absolute path" refused '"a.img" doesn' backing_file=a.img
+check "refused: a missing file whose name would forge a line" refused 'two\\nvinteg: lines: no such file' \
+	"backing_file=$SCRATCH/fs/two
+vinteg: lines"
+check "refused: a policy whose name would forge a line" refused 'two\\nvinteg: lines"$' \
+	"backing_file=$a" "cache_policy=two
+vinteg: lines"
+check "refused: too many devices" refused num_devices=257 num_devices=257
+check "refused: devices without end" refused num_devices=4294967295 num_devices=4294967295
 check "refused: the same file twice" refused "$a" "backing_file=$a,$a" \
 	cache_policy=unsafe,unsafe
 check "refused: a directory" refused "$SCRATCH/fs" "backing_file=$SCRATCH/fs"

@@ -185,8 +185,55 @@ devices_are_told()
 {
 	events cat "$CONTROL/hot_add"
 	[ "$(cut -d' ' -f 1,2 "$SCRATCH/events")" = "add vinteg1" ]
+	udev_has_seen vinteg1
 	events eval "echo 1 >$CONTROL/hot_remove"
 	[ "$(cut -d' ' -f 1,2 "$SCRATCH/events")" = "remove vinteg1" ]
+}
+
+# bind_early: somebody binds a device as soon as it has an attribute for that.
+bind_early()
+{
+	local file=/sys/devices/virtual/block/vinteg1/backing_file binders=() _
+
+	for _ in 1 2; do
+		while :; do
+			echo "$SCRATCH/fs.img" >$file || true
+		done 2>/dev/null &
+		binders+=($!)
+	done
+	for _ in {1..40}; do
+		cat "$CONTROL/hot_add"
+		wait_for 20 put "$CONTROL/hot_remove" 1 >/dev/null
+	done
+	kill "${binders[@]}"
+	wait "${binders[@]}" || true
+}
+
+# catches, if it is lucky: a device that can be bound before it is announced. The event of
+# the binding then comes first, or that of the device twice.
+never_too_early()
+{
+	events bind_early >"$SCRATCH/all"
+	[ "$(grep -c '^add vinteg1\( \|$\)' "$SCRATCH/events")" = 40 ]
+	# shellcheck disable=SC2016 # these are awk's
+	fails awk '
+		$2 == "vinteg1" && there == ($1 == "add") {
+			print there ? "there: " : "not there: ", $0
+			found = 1
+		}
+		$2 == "vinteg1" { there = $1 != "remove" }
+		END { exit !found }' "$SCRATCH/events"
+}
+
+# catches: a device that was refused to udev when it wanted to look at it: udev keeps a
+# file, empty perhaps, for all that it has looked at.
+udev_has_seen()
+{
+	local name
+
+	for name in "$@"; do
+		[ -e "/run/udev/data/b$(attr dev "$name")" ]
+	done
 }
 
 # prober: udev looks into disks whose names it knows only.
@@ -207,6 +254,8 @@ printf 'size=2M\nsize=3M\n' | sfdisk -q -X gpt "$SCRATCH/parts.img"
 truncate -s 4M "$SCRATCH/fs.img"
 must mkfs.ext4 -q -L inside "$SCRATCH/fs.img"
 must load num_devices=3
+check "udev has seen the devices that were made when the module was loaded" \
+	udev_has_seen vinteg0 vinteg1 vinteg2
 echo 1 >"$CONTROL/hot_remove"
 settle
 must prober
@@ -218,4 +267,5 @@ check "a read-only binding: one event" read_only_is_told
 check "resize: one event that says so, the same sequence number" resize_is_told_once
 check "no event when nothing has changed" nothing_to_tell
 check "hot_add and hot_remove: one event each" devices_are_told
+check "a new device can't be bound before it is announced" never_too_early
 finish

@@ -206,12 +206,26 @@ static int vinteg_do_bind(struct vinteg *dev, void *arg)
 	return err;
 }
 
+static void vinteg_drop_bind(struct vinteg *dev, void *arg)
+{
+	vinteg_backing_close(arg);
+}
+
+static void vinteg_drop_bind_and_publish(struct vinteg *dev, void *arg)
+{
+	vinteg_backing_close(arg);
+	vinteg_unclaim(dev);
+}
+
 static int vinteg_do_publish(struct vinteg *dev, void *arg)
 {
-	if (dev->backing)
+	if (dev->backing) {
 		vinteg_announce(dev);
-	else
+	} else {
 		vinteg_unclaim(dev);
+		/* When udev was told of the disk, it could not open it. */
+		kobject_uevent(&disk_to_dev(dev->disk)->kobj, KOBJ_CHANGE);
+	}
 	return 0;
 }
 
@@ -232,12 +246,14 @@ static struct vinteg_backing *vinteg_open_for(struct vinteg *dev,
 	struct vinteg_backing *backing =
 		vinteg_backing_open(dev, path, READ_ONCE(dev->read_only));
 	int err = PTR_ERR_OR_ZERO(backing);
+	const char *end = vinteg_name_end(path);
 
 	if (err)
-		vinteg_err(dev, "can't bind %s: %s (%d)\n", path,
+		vinteg_err(dev, "can't bind %s%*pE: %s (%d)\n",
+			   end == path ? "" : "...", (int)strlen(end), end,
 			   err == -EISDIR || err == -ENOTBLK ?
 			   "neither a regular file nor a block device" :
-			   err == -ELOOP ? "it is on this device itself" :
+			   err == -ELOOP ? "on this device itself, too deep, or a loop of links" :
 			   err == -EBUSY ? "it is in use" :
 			   err == -EINVAL ? "it is no file that holds data" :
 			   err == -ENOENT ? "no such file" :
@@ -259,7 +275,8 @@ int vinteg_bind_claimed(struct vinteg *dev, const char *path)
 
 	if (IS_ERR(backing))
 		return PTR_ERR(backing);
-	return vinteg_control(dev, vinteg_do_bind, backing);
+	return vinteg_control_kind(dev, VINTEG_CONTROL_USUAL, vinteg_do_bind,
+				   vinteg_drop_bind, backing);
 }
 
 /**
@@ -267,11 +284,12 @@ int vinteg_bind_claimed(struct vinteg *dev, const char *path)
  * @dev: the device
  *
  * Context: process; sleeps.
- * Return: 0, or -EINTR if killed.
+ * Return: 0, or -EINTR if killed, and it goes on.
  */
 int vinteg_publish(struct vinteg *dev)
 {
-	return vinteg_control(dev, vinteg_do_publish, NULL);
+	return vinteg_control_kind(dev, VINTEG_CONTROL_ALWAYS,
+				   vinteg_do_publish, NULL, NULL);
 }
 
 /**
@@ -297,7 +315,9 @@ int vinteg_bind_path(struct vinteg *dev, const char *path)
 		vinteg_unclaim(dev);
 		return PTR_ERR(backing);
 	}
-	return vinteg_control(dev, vinteg_do_bind_and_publish, backing);
+	return vinteg_control_kind(dev, VINTEG_CONTROL_USUAL,
+				   vinteg_do_bind_and_publish,
+				   vinteg_drop_bind_and_publish, backing);
 }
 
 /**
@@ -353,6 +373,11 @@ static int vinteg_do_reset(struct vinteg *dev, void *arg)
 	return err;
 }
 
+static void vinteg_drop_reset(struct vinteg *dev, void *arg)
+{
+	vinteg_unclaim(dev);
+}
+
 /**
  * vinteg_reset() - unbind, and back to the defaults
  * @dev: the device
@@ -360,13 +385,15 @@ static int vinteg_do_reset(struct vinteg *dev, void *arg)
  * Context: process; sleeps.
  * Return: 0; -EBUSY if the disk is open or being changed; the errno of the
  * last sync, with the file unbound all the same; -EINTR if killed, and the
- * reset goes on.
+ * reset goes on if it had begun.
  */
 int vinteg_reset(struct vinteg *dev)
 {
 	int err = vinteg_claim(dev);
 
-	return err ?: vinteg_control(dev, vinteg_do_reset, NULL);
+	return err ?: vinteg_control_kind(dev, VINTEG_CONTROL_USUAL,
+					  vinteg_do_reset, vinteg_drop_reset,
+					  NULL);
 }
 
 static int vinteg_do_rescan(struct vinteg *dev, void *arg)

@@ -15,6 +15,7 @@
 #include <linux/device/class.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/version.h>
@@ -39,7 +40,9 @@ struct vinteg_limits {
 
 /* "slab: Introduce kmalloc_obj() and family" */
 #ifndef kzalloc_obj
-#define kzalloc_obj(type)	kzalloc(sizeof(type), GFP_KERNEL)
+#define vinteg_gfp(none, gfp, ...)	gfp
+#define kzalloc_obj(type, ...) \
+	kzalloc(sizeof(type), vinteg_gfp(0, ##__VA_ARGS__, GFP_KERNEL))
 #endif
 
 /* "fs: provide accessors for ->i_state" */
@@ -274,6 +277,11 @@ static inline bool vinteg_kiocb_start_write_trylock(struct kiocb *iocb)
 /* "iomap: support write completions from interrupt context" */
 #define VINTEG_IOMAP_LATE_COMPLETION \
 	(KERNEL_VERSION(7, 0, 0) > LINUX_VERSION_CODE)
+
+/* "ratelimit: Create functions to handle ratelimit_state internals" */
+#if KERNEL_VERSION(6, 16, 0) > LINUX_VERSION_CODE
+#define ratelimit_state_reset_miss(rs)	xchg(&(rs)->missed, 0)
+#endif
 
 /* "block: rename struct bvec_iter bi_bvec_done" */
 #if KERNEL_VERSION(7, 3, 0) > LINUX_VERSION_CODE

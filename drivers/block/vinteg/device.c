@@ -40,7 +40,7 @@ int vinteg_claim(struct vinteg *dev)
 
 	if (mutex_lock_killable(&disk->open_mutex))
 		return -EINTR;
-	if (dev->claimed || disk_openers(disk))
+	if (!dev->added || dev->claimed || disk_openers(disk))
 		err = -EBUSY;
 	else
 		dev->claimed = true;
@@ -120,6 +120,9 @@ static struct vinteg *vinteg_alloc(void)
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&dev->ref);
+	spin_lock_init(&dev->ops_lock);
+	INIT_LIST_HEAD(&dev->ops);
+	INIT_WORK(&dev->control_work, vinteg_control_work);
 	mutex_init(&dev->control);
 	spin_lock_init(&dev->backing_lock);
 	vinteg_range_init(&dev->ranges);
@@ -188,8 +191,17 @@ int vinteg_add(bool claimed)
 	if (err)
 		goto out_number;
 
-	/* Needs no memory, the number is reserved.  From here on removable. */
+	/* Needs no memory, the number is reserved. */
 	xa_store(&vinteg_devices, index, dev, GFP_KERNEL);
+
+	/*
+	 * Its attributes could be written to since device_add_disk() had made
+	 * them, but until here it could still fail.  Opening it was possible:
+	 * udev does so as soon as it is told of the disk, and only once.
+	 */
+	mutex_lock(&dev->disk->open_mutex);
+	dev->added = true;
+	mutex_unlock(&dev->disk->open_mutex);
 	return index;
 
 out_number:
@@ -211,6 +223,17 @@ struct vinteg *vinteg_find(unsigned int index)
 	return xa_load(&vinteg_devices, index);
 }
 
+static int vinteg_set_gone(struct vinteg *dev, void *arg)
+{
+	dev->gone = true;
+	return 0;
+}
+
+static void vinteg_give_back_claim(struct vinteg *dev, void *arg)
+{
+	vinteg_unclaim(dev);
+}
+
 static int vinteg_finish(struct vinteg *dev, void *arg)
 {
 	int err;
@@ -227,7 +250,8 @@ static int vinteg_finish(struct vinteg *dev, void *arg)
 static void vinteg_remove(struct vinteg *dev)
 {
 	del_gendisk(dev->disk);
-	vinteg_control(dev, vinteg_finish, NULL);
+	vinteg_control_kind(dev, VINTEG_CONTROL_ALWAYS, vinteg_finish, NULL,
+			    NULL);
 
 	xa_erase(&vinteg_devices, dev->index);
 	vinteg_put(dev);
@@ -239,7 +263,7 @@ static void vinteg_remove(struct vinteg *dev)
  *
  * Context: process; sleeps.
  * Return: 0, -ENODEV if there is no such device, -EBUSY if it is open or
- * being changed, -EINTR if killed before it was claimed.
+ * being changed, -EINTR if killed before it was its turn.
  */
 int vinteg_hot_remove(int index)
 {
@@ -254,8 +278,16 @@ int vinteg_hot_remove(int index)
 	if (!dev)
 		return -ENODEV;
 
-	/* Whoever claims it first removes it; the claim is never given back. */
 	err = vinteg_claim(dev);
+	/*
+	 * Nobody can be killed who waits in del_gendisk() for those who use
+	 * the attributes.  So here for what is under way, which can be stuck;
+	 * after that all attributes fail at once.  From then on the removal
+	 * can't be stopped, and the claim is never given back.
+	 */
+	err = err ?: vinteg_control_kind(dev, VINTEG_CONTROL_SHORT,
+					 vinteg_set_gone,
+					 vinteg_give_back_claim, NULL);
 	if (!err) {
 		mutex_lock(&vinteg_devices_lock);
 		xa_store(&vinteg_devices, index, XA_ZERO_ENTRY, GFP_KERNEL);

@@ -13,8 +13,6 @@
 
 #include "vinteg.h"
 
-#define VINTEG_MAX_PARAMS	256
-
 #ifdef MODULE
 #define VINTEG_BUILT_IN		false
 #else
@@ -23,27 +21,28 @@
 
 static unsigned int num_devices = VINTEG_DEF_NUM_DEVICES;
 module_param(num_devices, uint, 0444);
-MODULE_PARM_DESC(num_devices, "Devices to create at least (default: "
+MODULE_PARM_DESC(num_devices, "Devices to create at least, up to "
+		 __stringify(VINTEG_MAX_NUM_DEVICES) " (default: "
 		 __stringify(VINTEG_DEF_NUM_DEVICES) ")");
 
-static char *backing_file[VINTEG_MAX_PARAMS];
+static char *backing_file[VINTEG_MAX_NUM_DEVICES];
 static unsigned int nr_backing_file;
 module_param_array(backing_file, charp, &nr_backing_file, 0444);
-MODULE_PARM_DESC(backing_file, "Files to bind, the first to vinteg0 and so on; no commas in their names (default: none)");
+MODULE_PARM_DESC(backing_file, "Files to bind, the first to vinteg0 and so on; absolute paths without commas (default: none)");
 
-static char *cache_policy[VINTEG_MAX_PARAMS];
+static char *cache_policy[VINTEG_MAX_NUM_DEVICES];
 static unsigned int nr_cache_policy;
 module_param_array(cache_policy, charp, &nr_cache_policy, 0444);
 MODULE_PARM_DESC(cache_policy, "Cache policies of these files (default: "
 		 VINTEG_DEF_POLICY ")");
 
-static bool read_only[VINTEG_MAX_PARAMS];
+static bool read_only[VINTEG_MAX_NUM_DEVICES];
 static unsigned int nr_read_only;
 module_param_array(read_only, bool, &nr_read_only, 0444);
 MODULE_PARM_DESC(read_only, "Bind these files for reading only (default: "
 		 __stringify(VINTEG_DEF_READ_ONLY) ")");
 
-static unsigned int logical_block_size[VINTEG_MAX_PARAMS];
+static unsigned int logical_block_size[VINTEG_MAX_NUM_DEVICES];
 static unsigned int nr_logical_block_size;
 module_param_array(logical_block_size, uint, &nr_logical_block_size, 0444);
 MODULE_PARM_DESC(logical_block_size, "Logical block sizes of these files in bytes, 0 for the smallest possible (default: "
@@ -59,16 +58,47 @@ module_param_named(hw_queue_depth, vinteg_hw_queue_depth, uint, 0444);
 MODULE_PARM_DESC(hw_queue_depth, "Requests in flight per hardware queue (default: "
 		 __stringify(VINTEG_DEF_QUEUE_DEPTH) ")");
 
+/**
+ * vinteg_may_log() - keep to the limit of a line's rate
+ * @rs: the state of this line, with RATELIMIT_MSG_ON_RELEASE
+ *
+ * Context: any.
+ * Return: whether the line may be logged.
+ */
+bool vinteg_may_log(struct ratelimit_state *rs)
+{
+	int missed;
+
+	if (!__ratelimit(rs))
+		return false;
+	missed = ratelimit_state_reset_miss(rs);
+	if (missed)
+		pr_info("%d lines like the next one were left out\n", missed);
+	return true;
+}
+
+static int vinteg_may_change(const char *name)
+{
+	if (capable(CAP_SYS_ADMIN))
+		return 0;
+	vinteg_err_limited("%s needs CAP_SYS_ADMIN\n", name);
+	return -EPERM;
+}
+
 static ssize_t hot_add_show(VINTEG_CLASS_CONST struct class *class,
 			    VINTEG_CLASS_CONST struct class_attribute *attr,
 			    char *buf)
 {
-	int index;
+	int index = vinteg_may_change("hot_add");
 
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
+	if (index)
+		return index;
 	index = vinteg_add(false);
-	return index < 0 ? index : sysfs_emit(buf, "%d\n", index);
+	if (index < 0) {
+		vinteg_err_limited("hot_add failed (%d)\n", index);
+		return index;
+	}
+	return sysfs_emit(buf, "%d\n", index);
 }
 
 /* Reading has an effect, so not for everybody. */
@@ -79,17 +109,18 @@ static ssize_t hot_remove_store(VINTEG_CLASS_CONST struct class *class,
 				VINTEG_CLASS_CONST struct class_attribute *attr,
 				const char *buf, size_t count)
 {
-	int index, err;
+	int err = vinteg_may_change("hot_remove");
+	int index;
 
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
+	if (err)
+		return err;
 	if (strlen(buf) != count || kstrtoint(buf, 10, &index) || index < 0) {
-		pr_err_ratelimited("hot_remove takes the number of a device\n");
+		vinteg_err_limited("hot_remove takes the number of a device\n");
 		return -EINVAL;
 	}
 	err = vinteg_hot_remove(index);
 	if (err == -ENODEV)
-		pr_err_ratelimited("hot_remove: there is no vinteg%d\n", index);
+		vinteg_err_limited("hot_remove: there is no vinteg%d\n", index);
 	return err ?: count;
 }
 
@@ -110,6 +141,7 @@ static struct class vinteg_control_class = {
 
 static int __init vinteg_check_params(void)
 {
+	const char *name;
 	unsigned int i;
 
 	if (vinteg_nr_hw_queues > VINTEG_MAX_NR_HW_QUEUES) {
@@ -123,14 +155,30 @@ static int __init vinteg_check_params(void)
 		       vinteg_hw_queue_depth, VINTEG_MAX_QUEUE_DEPTH);
 		return -EINVAL;
 	}
+	if (num_devices > VINTEG_MAX_NUM_DEVICES) {
+		pr_err("num_devices=%u is more than %d\n", num_devices,
+		       VINTEG_MAX_NUM_DEVICES);
+		return -EINVAL;
+	}
+	for (i = 0; i < nr_backing_file; i++) {
+		/* What follows a comma in a name hardly ever looks like one. */
+		if (backing_file[i][0] != '/') {
+			name = vinteg_name_end(backing_file[i]);
+			pr_err("backing_file \"%*pE\" doesn't begin with \"/\"%s\n",
+			       (int)strlen(name), name,
+			       i ? " (a comma ends a name)" : "");
+			return -EINVAL;
+		}
+	}
 	if (nr_cache_policy > nr_backing_file) {
 		pr_err("more values for cache_policy than for backing_file\n");
 		return -EINVAL;
 	}
 	for (i = 0; i < nr_cache_policy; i++) {
 		if (!vinteg_policy_find(cache_policy[i])) {
-			pr_err("unknown cache_policy \"%s\"\n",
-			       cache_policy[i]);
+			name = vinteg_name_end(cache_policy[i]);
+			pr_err("unknown cache_policy \"%*pE\"\n",
+			       (int)strlen(name), name);
 			return -EINVAL;
 		}
 	}
@@ -187,8 +235,11 @@ static int __init vinteg_init(void)
 	 */
 	for (i = 0; i < nr; i++) {
 		err = vinteg_add(true);
-		if (err < 0)
+		if (err < 0) {
+			pr_err("can't create device %u of %u (%d)\n", i + 1,
+			       nr, err);
 			goto out_devices;
+		}
 		err = vinteg_apply_params(i);
 		if (err)
 			goto out_devices;

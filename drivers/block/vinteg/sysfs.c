@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/device.h>
 #include <linux/kstrtox.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/string_helpers.h>
@@ -18,9 +19,12 @@ static struct vinteg *vinteg_of_device(struct device *d)
 }
 
 /* The mode of a file may have been changed; what it does has not. */
-static int vinteg_may_change(void)
+static int vinteg_may_change(struct vinteg *dev)
 {
-	return capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
+	if (capable(CAP_SYS_ADMIN))
+		return 0;
+	vinteg_err(dev, "changing it needs CAP_SYS_ADMIN\n");
+	return -EPERM;
 }
 
 static ssize_t backing_file_show(struct device *d,
@@ -61,7 +65,7 @@ static ssize_t backing_file_store(struct device *d,
 	struct vinteg *dev = vinteg_of_device(d);
 	size_t len = strnlen(buf, count);
 	char *path;
-	int err = vinteg_may_change();
+	int err = vinteg_may_change(dev);
 
 	if (err)
 		return err;
@@ -78,7 +82,12 @@ static ssize_t backing_file_store(struct device *d,
 	path = kmemdup_nul(buf, len, GFP_KERNEL);
 	if (!path)
 		return -ENOMEM;
-	err = vinteg_bind_path(dev, path);
+	/* On the way to the file, too, somebody may fail to answer. */
+	err = -ENODEV;
+	if (try_module_get(THIS_MODULE)) {
+		err = vinteg_bind_path(dev, path);
+		module_put(THIS_MODULE);
+	}
 	kfree(path);
 	return err ?: count;
 }
@@ -106,7 +115,7 @@ static ssize_t cache_policy_store(struct device *d,
 {
 	struct vinteg *dev = vinteg_of_device(d);
 	const struct vinteg_policy *policy;
-	int err = vinteg_may_change();
+	int err = vinteg_may_change(dev);
 
 	if (err)
 		return err;
@@ -130,7 +139,7 @@ static ssize_t read_only_store(struct device *d, struct device_attribute *attr,
 			       const char *buf, size_t count)
 {
 	struct vinteg *dev = vinteg_of_device(d);
-	int err = vinteg_may_change();
+	int err = vinteg_may_change(dev);
 	bool read_only = sysfs_streq(buf, "1");
 
 	if (err)
@@ -156,7 +165,7 @@ static ssize_t logical_block_size_store(struct device *d,
 					const char *buf, size_t count)
 {
 	struct vinteg *dev = vinteg_of_device(d);
-	int err = vinteg_may_change();
+	int err = vinteg_may_change(dev);
 	unsigned int size;
 
 	if (err)
@@ -175,7 +184,7 @@ static ssize_t vinteg_store_one(struct device *d, const char *name,
 				const char *buf, size_t count)
 {
 	struct vinteg *dev = vinteg_of_device(d);
-	int err = vinteg_may_change();
+	int err = vinteg_may_change(dev);
 
 	if (err)
 		return err;

@@ -29,6 +29,7 @@
 #include <linux/list.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
@@ -48,6 +49,8 @@
 #define VINTEG_FALLBACK_POLICY	"writethrough"
 
 #define VINTEG_MAX_DEPTH	8
+#define VINTEG_MAX_NUM_DEVICES	256
+#define VINTEG_MAX_LOGGED	200
 #define VINTEG_MAX_NR_HW_QUEUES	1024
 #define VINTEG_MAX_QUEUE_DEPTH	4096
 #define VINTEG_MAX_SECTORS	(SZ_4M >> SECTOR_SHIFT)
@@ -175,7 +178,12 @@ enum vinteg_flag {
  * @tag_set: its blk-mq tags
  * @ref: one for the disk's life, one for every operation under way
  * @index: N of /dev/vintegN
- * @control: serialises all that changes the device; sleeps
+ * @ops_lock: protects @ops; a leaf
+ * @ops: operations that wait, in the order in which they were asked for
+ * @control_work: runs them
+ * @control: held while an operation runs; sleeps
+ * @added: the disk is complete and announced, not before it can be claimed;
+ *	protected by the disk's open_mutex
  * @claimed: bind, reset or hot_remove is under way, nobody can open the disk;
  *	protected by the disk's open_mutex
  * @gone: the disk is being removed; protected by @control
@@ -212,7 +220,11 @@ struct vinteg {
 	struct kref ref;
 	unsigned int index;
 
-	struct mutex control;	/* serialises all that changes the device */
+	spinlock_t ops_lock;	/* protects ops; a leaf */
+	struct list_head ops;
+	struct work_struct control_work;
+	struct mutex control;	/* held while an operation runs */
+	bool added;
 	bool claimed;
 	bool gone;
 
@@ -342,8 +354,35 @@ static inline loff_t vinteg_request_pos(struct request *rq)
 	return (loff_t)blk_rq_pos(rq) << SECTOR_SHIFT;
 }
 
+/*
+ * Like pr_err_ratelimited(), which tells of suppressed lines at the level of a
+ * warning.
+ */
+#define vinteg_err_limited(fmt, ...)					\
+({									\
+	static struct ratelimit_state _rs =				\
+		RATELIMIT_STATE_INIT_FLAGS(_rs,				\
+					   DEFAULT_RATELIMIT_INTERVAL,	\
+					   DEFAULT_RATELIMIT_BURST,	\
+					   RATELIMIT_MSG_ON_RELEASE);	\
+									\
+	if (vinteg_may_log(&_rs))					\
+		pr_err(fmt, ##__VA_ARGS__);				\
+})
+
+/*
+ * The part of a name that a line of the log has room for, after %*pE has made
+ * up to four characters of each.
+ */
+static inline const char *vinteg_name_end(const char *name)
+{
+	size_t len = strlen(name);
+
+	return name + (len > VINTEG_MAX_LOGGED ? len - VINTEG_MAX_LOGGED : 0);
+}
+
 #define vinteg_err(dev, fmt, ...) \
-	pr_err_ratelimited("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
+	vinteg_err_limited("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
 #define vinteg_warn(dev, fmt, ...) \
 	pr_warn("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
 #define vinteg_info(dev, fmt, ...) \
@@ -352,6 +391,7 @@ static inline loff_t vinteg_request_pos(struct request *rq)
 /* main.c */
 extern unsigned int vinteg_nr_hw_queues;
 extern unsigned int vinteg_hw_queue_depth;
+bool vinteg_may_log(struct ratelimit_state *rs);
 
 /* device.c */
 int vinteg_add(bool claimed);
@@ -365,8 +405,21 @@ void vinteg_unclaim(struct vinteg *dev);
 
 /* control.c */
 typedef int (*vinteg_control_fn)(struct vinteg *dev, void *arg);
+typedef void (*vinteg_control_drop_fn)(struct vinteg *dev, void *arg);
+
+/* What a caller who is killed does. */
+enum vinteg_control_kind {
+	VINTEG_CONTROL_USUAL,	/* takes it back, or leaves it if it runs */
+	VINTEG_CONTROL_SHORT,	/* takes it back, or waits if it runs */
+	VINTEG_CONTROL_ALWAYS,	/* leaves it, and it runs in any case */
+};
+
 int vinteg_control_init(void);
 void vinteg_control_exit(void);
+void vinteg_control_work(struct work_struct *work);
+int vinteg_control_kind(struct vinteg *dev, enum vinteg_control_kind kind,
+			vinteg_control_fn fn, vinteg_control_drop_fn drop,
+			void *arg);
 int vinteg_control(struct vinteg *dev, vinteg_control_fn fn, void *arg);
 
 /* bind.c */
