@@ -40,7 +40,7 @@ struct vinteg_limits {
 
 /* "slab: Introduce kmalloc_obj() and family" */
 #ifndef kzalloc_obj
-#define vinteg_gfp(none, gfp, ...)	gfp
+#define vinteg_gfp(none, gfp, ...)	((none) | (gfp))
 #define kzalloc_obj(type, ...) \
 	kzalloc(sizeof(type), vinteg_gfp(0, ##__VA_ARGS__, GFP_KERNEL))
 #endif

@@ -163,6 +163,8 @@ static bool vinteg_fits_direct(struct vinteg *dev, struct request *rq)
 				  align))
 		return false;
 	/* With smaller blocks of its own, the device promises less of memory. */
+	if (queue_dma_alignment(rq->q) + 1 < dev->backing->dio_mem_align)
+		return false;
 	return !VINTEG_DIO_WHOLE_BLOCKS ||
 		queue_logical_block_size(rq->q) >= align;
 }

@@ -10,6 +10,7 @@
  *   bind.c     bind, unbind, rescan
  *   settings.c policy switch, how the next file will be bound
  *   backing.c  what there is to know about the file: opening and probing it
+ *   trust.c    whether the file system below can be believed
  *   policy.c   the table of cache policies; request -> plan
  *   request.c  blk-mq: a request's way from queue_rq to its completion
  *   submitter.c  when the lower file system runs in the submitter's context
@@ -17,7 +18,7 @@
  *   charge.c   which control group that is charged to
  *   range.c    keeping direct and page-cache writes to one folio apart
  *   sync.c     grouped syncs, the sticky error, the write_cache override
- *   stats.c, sysfs.c, trace.c
+ *   stats.c, sysfs.c, trace.c, log.h
  */
 #ifndef VINTEG_H
 #define VINTEG_H
@@ -29,13 +30,13 @@
 #include <linux/list.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
-#include <linux/ratelimit.h>
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "log.h"
 #include "policy.h"
 #include "stats.h"
 
@@ -50,7 +51,6 @@
 
 #define VINTEG_MAX_DEPTH	8
 #define VINTEG_MAX_NUM_DEVICES	256
-#define VINTEG_MAX_LOGGED	200
 #define VINTEG_MAX_NR_HW_QUEUES	1024
 #define VINTEG_MAX_QUEUE_DEPTH	4096
 #define VINTEG_MAX_SECTORS	(SZ_4M >> SECTOR_SHIFT)
@@ -354,44 +354,9 @@ static inline loff_t vinteg_request_pos(struct request *rq)
 	return (loff_t)blk_rq_pos(rq) << SECTOR_SHIFT;
 }
 
-/*
- * Like pr_err_ratelimited(), which tells of suppressed lines at the level of a
- * warning.
- */
-#define vinteg_err_limited(fmt, ...)					\
-({									\
-	static struct ratelimit_state _rs =				\
-		RATELIMIT_STATE_INIT_FLAGS(_rs,				\
-					   DEFAULT_RATELIMIT_INTERVAL,	\
-					   DEFAULT_RATELIMIT_BURST,	\
-					   RATELIMIT_MSG_ON_RELEASE);	\
-									\
-	if (vinteg_may_log(&_rs))					\
-		pr_err(fmt, ##__VA_ARGS__);				\
-})
-
-/*
- * The part of a name that a line of the log has room for, after %*pE has made
- * up to four characters of each.
- */
-static inline const char *vinteg_name_end(const char *name)
-{
-	size_t len = strlen(name);
-
-	return name + (len > VINTEG_MAX_LOGGED ? len - VINTEG_MAX_LOGGED : 0);
-}
-
-#define vinteg_err(dev, fmt, ...) \
-	vinteg_err_limited("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
-#define vinteg_warn(dev, fmt, ...) \
-	pr_warn("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
-#define vinteg_info(dev, fmt, ...) \
-	pr_info("%s: " fmt, (dev)->disk->disk_name, ##__VA_ARGS__)
-
 /* main.c */
 extern unsigned int vinteg_nr_hw_queues;
 extern unsigned int vinteg_hw_queue_depth;
-bool vinteg_may_log(struct ratelimit_state *rs);
 
 /* device.c */
 int vinteg_add(bool claimed);
@@ -441,18 +406,20 @@ int vinteg_forgive(struct vinteg *dev);
 struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 					   const char *path, bool read_only);
 void vinteg_backing_close(struct vinteg_backing *backing);
-void vinteg_backing_warn(struct vinteg *dev, struct vinteg_backing *backing,
-			 const struct vinteg_policy *policy);
 int vinteg_backing_check(struct vinteg *dev, struct vinteg_backing *backing,
 			 const struct vinteg_policy *policy,
 			 unsigned int block_size);
 int vinteg_backing_stat_size(struct vinteg_backing *backing, loff_t *size);
 bool vinteg_backing_touch(struct vinteg_backing *backing, bool wait);
-int vinteg_backing_stopped(struct vinteg_backing *backing);
 static inline loff_t vinteg_backing_size(struct vinteg_backing *backing)
 {
 	return i_size_read(backing->mapping->host);
 }
+
+/* trust.c */
+void vinteg_backing_warn(struct vinteg *dev, struct vinteg_backing *backing,
+			 const struct vinteg_policy *policy);
+int vinteg_backing_stopped(struct vinteg_backing *backing);
 
 /* request.c */
 extern const struct blk_mq_ops vinteg_mq_ops;
