@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh [--quick] [--ktap] [PATTERN]: do the tests notice what they are for? Breaks the
+# run.sh [--quick] [--cuts] [--ktap] [PATTERN]: do the tests notice what they are for? Breaks the
 # driver on purpose, in one way after the other: each file in edits/ is a mutant. Builds
 # it for User-Mode Linux and runs the tests that are meant to notice.
 #
@@ -9,6 +9,8 @@
 #	Test: program of the selftests
 #	Result: pattern of its results that have to fail, all of them
 #	Says: pattern of what is said about each of these failures
+#	Cut: POLICY HOST FILE DISK LOAD of a power cut that has to lose something, as in
+#		powercut/live-guest.sh; in one of a few at least
 #	Quick: yes, for those that "make check" has the time for
 #	--- FILE, and what apply.sh makes of it
 #
@@ -16,16 +18,18 @@
 # only by the failure that is meant: not by one of another kind or of another result, not
 # by a crash, a hang, or a module that can't be loaded or removed. All tests have to pass
 # before with the driver as it is. PATTERN selects by name, --quick leaves out the slow
-# ones, --ktap is for who counts results. The exit status is 0 only if all are killed.
+# ones and the power cuts, --cuts all but these, --ktap is for who counts results. The exit
+# status is 0 only if all are killed.
 
 . "$(dirname "$0")/../lib.sh"
 
-quick='' ktap=''
+quick='' cuts='' ktap=''
 while :; do
 	case ${1:-} in
 	--quick)	quick=1 ;;
+	--cuts)		cuts=1 ;;
 	--ktap)		ktap=1 ;;
-	-*)		die "usage: run.sh [--quick] [--ktap] [PATTERN]" ;;
+	-*)		die "usage: run.sh [--quick | --cuts] [--ktap] [PATTERN]" ;;
 	*)		break ;;
 	esac
 	shift
@@ -38,6 +42,8 @@ LAST="the module can be removed at the end|the kernel log has no trouble and no 
 # So many mutants in one machine, unless it comes to harm; so many seconds for each.
 TOGETHER=6
 TIMEOUT=300
+# Power cuts of each kind. Which requests are under way in one is a matter of luck.
+CUTS=8
 
 work=$CACHE/mutants
 mkdir -p "$work"
@@ -200,7 +206,7 @@ baseline()
 tell()
 {
 	number=$((number + 1))
-	step "$(printf '%2d/%d %-8s %-28s %s' $number ${#names[@]} "$2" "$1" "$3")"
+	step "$(printf '%2d/%d %-8s %-28s %s' $number "$verdicts" "$2" "$1" "$3")"
 	printf '%-28s %-8s  %s\n' "$1" "$2" "$3" >>"$work/table"
 	if [ "$2" = killed ]; then
 		killed=$((killed + 1))
@@ -272,13 +278,42 @@ together()
 	done
 }
 
-names=()
+# cut_off NAME: cuts the power under it, and tells what became of it.
+cut_off()
+{
+	local cut seed lost all=''
+
+	mkdir -p "$logs/$1"
+	sync_source "$work/mutant/$1"
+	while IFS= read -r cut; do
+		for ((seed = 1; seed <= CUTS; seed++)); do
+			echo "$seed $cut"
+		done >"$work/plan"
+		SRC=$src PLAN=$work/plan KERNELS=uml LOGS=$logs/$1/cuts RESULTS=/dev/null \
+			"$TOP/scripts/powercut/live.sh" >"$logs/$1/table" 2>&1 || true
+		if grep -q 'accident\|UNKNOWN' "$logs/$1/cuts/cuts" ||
+				[ "$(wc -l <"$logs/$1/cuts/cuts")" != $CUTS ]; then
+			tell "$1" BROKEN "power cut: $cut: see $logs/$1"
+			return
+		fi
+		lost=$(grep -c ' LOST \| DAMAGED \| UNMOUNTABLE ' "$logs/$1/cuts/cuts") || true
+		if [ "$lost" = 0 ]; then
+			tell "$1" SURVIVED "power cut: $cut: nothing lost in $CUTS"
+			return
+		fi
+		all="$all${all:+; }power cut: $cut: lost in $lost of $CUTS"
+	done < <(fields "$1" Cut)
+	tell "$1" killed "$all"
+}
+
+names=() cut_names=()
 for edit in "$HERE"/edits/*; do
 	name=${edit##*/}
 	[[ $name =~ $pattern ]] || continue
 	well_formed "$name" || die "$edit: not what the head of run.sh describes"
 	[ -z "$quick" ] || [ "$(fields "$name" Quick)" = yes ] || continue
 	names+=("$name")
+	[ -n "$quick" ] || [ -z "$(fields "$name" Cut)" ] || cut_names+=("$name")
 done
 [ ${#names[@]} != 0 ] || die "no mutant's name matches '$pattern'"
 
@@ -293,15 +328,20 @@ for name in "${names[@]}"; do
 		die "the edit doesn't fit the driver any more: $HERE/edits/$name"
 done
 
-"$TOP/scripts/kernel/selftests.sh" bookworm "$work/job/selftests"
-install -m 755 "$HERE/job.sh" "$work/job/run"
-baseline "${names[@]}"
-
-killed=0 number=0
+killed=0 number=0 verdicts=${#cut_names[@]}
 : >"$work/table"
-for ((first = 0; first < ${#names[@]}; first += TOGETHER)); do
-	together "${names[@]:first:TOGETHER}"
+if [ -z "$cuts" ]; then
+	verdicts=$((verdicts + ${#names[@]}))
+	"$TOP/scripts/kernel/selftests.sh" bookworm "$work/job/selftests"
+	install -m 755 "$HERE/job.sh" "$work/job/run"
+	baseline "${names[@]}"
+	for ((first = 0; first < ${#names[@]}; first += TOGETHER)); do
+		together "${names[@]:first:TOGETHER}"
+	done
+fi
+for name in "${cut_names[@]}"; do
+	cut_off "$name"
 done
 [ -n "$ktap" ] || sort -k 2,2 -k 1,1 "$work/table"
-step "$killed of ${#names[@]} mutants killed; the logs are in $logs"
-[ $killed = ${#names[@]} ]
+step "$killed of $verdicts times a mutant was killed that had to be; the logs are in $logs"
+[ "$verdicts" != 0 ] && [ $killed = "$verdicts" ]
