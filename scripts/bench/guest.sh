@@ -39,10 +39,9 @@ cell()
 	[ -n "$all" ] || return 0
 	# shellcheck disable=SC2086 # lists
 	for target in $(rotate $turn $all); do
-		# What keeps nothing can't be mounted. A disk made of two takes FUA for the
-		# one that answers at once, which no file system asks it for.
+		# What keeps nothing can't be mounted.
 		case $target-$name in
-		empty-files* | empty-sqlite* | disk-files* | disk-sqlite* | disk-fua*) continue ;;
+		empty-files* | empty-sqlite* | disk-files* | disk-sqlite*) continue ;;
 		esac
 		host_up "$disk" "$fs" $copies
 		[ "$target" != disk ] || host_leave
@@ -64,7 +63,6 @@ everything()
 
 	for repetition in $(seq "$REPEAT"); do
 		for place in $PLACES; do
-			! no_disk "${place%:*}" >/dev/null || continue
 			while IFS=$'\t' read -r name kinds sets how; do
 				[[ $sets =~ $SETS ]] || continue
 				for kind in ${kinds//,/ }; do
@@ -88,9 +86,6 @@ modprobe loop max_loop=0
 modprobe vinteg num_devices=1
 null_disk empty irqmode=0 "size=$SIZE"
 head -c "${SIZE}M" /dev/urandom >/run/noise
-for place in $PLACES; do
-	! why=$(no_disk "${place%:*}") || echo "left out: $place: $why"
-done
 if [ -n "$PEERS" ]; then
 	for target in qemu-nbd ublk-direct lio-buffered; do
 		! why=$(missing $target) || echo "left out: ${target%-*}: $why"
