@@ -14,25 +14,29 @@ OUT=$(realpath -m "${OUT:-$CACHE/bench/report}")
 here=$TOP/scripts/bench
 
 # machine KERNEL NAME OPTION...: one machine; its results are added to the others. One
-# that fails has measured what it has measured.
+# that fails has measured what it has measured, and what is missing is said.
 machine()
 {
 	local kernel=$1 name=$2 dir=$OUT/$1-$2 rc=0
 	shift 2
 
 	step "$kernel: measuring: $name"
+	rm -rf "$dir"
 	"$here/run.sh" --kernel "$kernel" --cells "$CELLS" --out "$dir" "$@" >/dev/null || rc=$?
-	cat "$dir/results.tsv" >>"$OUT/results.tsv"
-	sed -n "s/^left out: /$kernel: left out: /p" "$dir/output" >>"$OUT/remarks"
+	cat "$dir/results.tsv" >>"$OUT/results.tsv" || true
+	cat "$dir/devices.tsv" >>"$OUT/devices.tsv" || true
+	sed -n "s/^left out: /$kernel: left out: /p" "$dir/output" >>"$OUT/remarks" || true
 	if [ $rc != 0 ]; then
 		failed=1
 		echo "$kernel: failed, incomplete: $name" >>"$OUT/remarks"
+		sed "s/^/$kernel: missing: $name: /" "$dir/missing" >>"$OUT/remarks" || true
 	fi
 }
 
 [ "$(id -u)" = 0 ] || die "this has to be run as root: it builds root filesystems"
 mkdir -p "$OUT"
 : >"$OUT/results.tsv"
+: >"$OUT/devices.tsv"
 : >"$OUT/remarks"
 failed=0
 for kernel in $KERNELS; do
@@ -41,8 +45,12 @@ for kernel in $KERNELS; do
 		continue
 	fi
 	machine "$kernel" all --places plp:ext4,plp:xfs --peers 1 --repeat 3
-	machine "$kernel" places --sets core --places plp:blk,fua:ext4,slow:ext4 --repeat 3
-	machine "$kernel" real --sets core --places plp:ext4 --repeat 5 \
+	machine "$kernel" places --sets core --repeat 3 \
+		--places plp:blk,fua:ext4,fua:xfs,slow:ext4,slow:xfs
+	machine "$kernel" cost --sets core --places plp:ext4,plp:xfs --clock cost --runtime 600
+	[ "$CELLS" != . ] ||
+		machine "$kernel" devices --sets '^$' --devices 1,16,256 --repeat 3
+	machine "$kernel" real --places plp:ext4,plp:xfs --repeat 5 \
 		--clock real --jobs 4 --runtime 1000
 done
 [ -s "$OUT/results.tsv" ] || die "nothing was measured"
@@ -51,9 +59,10 @@ awk -f "$here/medians.awk" "$OUT/results.tsv" >"$OUT/medians.tsv"
 	echo "vinteg: measured $(date -u +%F) on kernels $KERNELS${QUICK:+, quickly}"
 	cat "$OUT/remarks"
 	awk -f "$here/percentile.awk" -f "$here/report.awk" "$OUT/medians.tsv"
+	awk -f "$here/devices.awk" "$OUT/devices.tsv"
 	echo
-	echo "Goals:"
-	awk -f "$here/percentile.awk" -f "$here/criteria.awk" "$OUT/medians.tsv"
+	echo "Goals (of the whole: what wasn't measured this time is lacking):"
+	awk -v CELLS="$here/cells" -f "$here/percentile.awk" -f "$here/criteria.awk" "$OUT/medians.tsv"
 } >"$OUT/report.txt"
 "$here/page.sh" "$OUT"
 cat "$OUT/report.txt"

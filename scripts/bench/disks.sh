@@ -9,10 +9,18 @@
 #	fua	volatile, and the disk knows FUA
 #	slow	volatile, without FUA, and a flush takes 1 ms
 #
+# null_blk takes as long for a flush as for all else, and dm-delay counts in timer ticks, of
+# which 1 ms is less than one. So dm-delay delays nothing, but hands flushes to a second disk,
+# which takes so long for each of its requests. That alone would be a disk that knows FUA, and
+# for 10 us: device mapper always says so, and passes FUA on to the first disk. Above it is a
+# SCSI disk of the kernel's own target, as it is about volatile and ignorant of FUA as those
+# that one can buy: there the block layer makes of FUA a write and a flush.
+#
 # The empty disk keeps nothing and answers at once: what it takes is the block layer's.
 
 HOST=/run/host
 NULLB=/sys/kernel/config/nullb
+TARGET=/sys/kernel/config/target
 
 # null_disk NAME ATTRIBUTE=VALUE...
 null_disk()
@@ -28,6 +36,55 @@ null_disk()
 	echo 1 >"$dir/power"
 }
 
+# lun_up BACKEND CONTROL [ATTRIBUTE=VALUE]...: a SCSI disk of the kernel's target. Sets LUN
+# to its name.
+lun_up()
+{
+	local backend=$1 control=$2 core=$TARGET/core/$1_0/bench tpg setting disk tries=100
+	shift 2
+
+	modprobe "target_core_${backend/fileio/file}"
+	modprobe tcm_loop
+	tpg=$(lun_group "$backend")
+	mkdir -p "$core"
+	echo "$control" >"$core/control"
+	echo 1 >"$core/enable"
+	for setting in "$@"; do
+		echo "${setting#*=}" >"$core/attrib/${setting%%=*}"
+	done
+	mkdir -p "$tpg/lun/lun_0"
+	echo "naa.60014050000000ff" >"$tpg/nexus"
+	ln -s "$core" "$tpg/lun/lun_0/bench"
+	while [ $((tries--)) -gt 0 ]; do
+		udevadm settle
+		disk=$(grep -liw "$backend" /sys/block/sd*/device/model 2>/dev/null || true)
+		LUN=$(cut -d / -f 4 <<<"$disk")
+		if [ -n "$LUN" ] && [ "$(<"/sys/block/$LUN/size")" != 0 ]; then
+			return 0
+		fi
+		sleep 0.1
+	done
+	echo "no disk of $backend appeared"
+	return 1
+}
+
+lun_down()
+{
+	local core=$TARGET/core/$1_0/bench tpg
+
+	tpg=$(lun_group "$1")
+	rm "$tpg/lun/lun_0/bench"
+	rmdir "$tpg/lun/lun_0" "$tpg" "${tpg%/*}" "$core"
+}
+
+lun_group()
+{
+	case $1 in
+	fileio)	echo $TARGET/loopback/naa.6001405000000001/tpgt_1 ;;
+	iblock)	echo $TARGET/loopback/naa.6001405000000002/tpgt_1 ;;
+	esac
+}
+
 # disk_up DISK: sets LOWER.
 disk_up()
 {
@@ -39,32 +96,25 @@ disk_up()
 	plp)	null_disk lower "${common[@]}" size=$size ;;
 	fua)	null_disk lower "${common[@]}" size=$size cache_size=$size ;;
 	slow)
-		null_disk lower "${common[@]}" size=$size cache_size=$size fua=0
-		# dm-delay counts in timer ticks, and 1 ms is less than one: it delays
-		# nothing here, but hands flushes to a disk that takes so long for them.
+		null_disk lower "${common[@]}" size=$size cache_size=$size
 		null_disk flusher irqmode=2 completion_nsec=1000000 memory_backed=1 \
-			size=$size cache_size=1 fua=0
+			size=$size cache_size=1
 		dmsetup create slow --table "0 $(blockdev --getsz /dev/lower) delay \
 			/dev/lower 0 0 /dev/lower 0 0 /dev/flusher 0 0"
-		LOWER=/dev/mapper/slow
+		udevadm settle
+		lun_up iblock udev_path=/dev/mapper/slow emulate_fua_write=0
+		LOWER=/dev/$LUN
 		;;
 	esac
 	udevadm settle
-}
-
-# no_disk DISK: succeeds, and says why, if this machine can't have it.
-no_disk()
-{
-	[ "$1" = slow ] || return 1
-	! grep -qw fua $NULLB/features || return 1
-	echo "null_blk can't have a volatile cache without FUA"
 }
 
 disk_down()
 {
 	udevadm settle
 	if [ "$LOWER" != /dev/lower ]; then
-		dmsetup remove --retry "${LOWER##*/}"
+		lun_down iblock
+		dmsetup remove --retry slow
 		rmdir $NULLB/flusher
 	fi
 	# Only this gives the memory back, and with it what the disk was before.
@@ -113,7 +163,8 @@ host_down()
 }
 
 # disk_ops: reads, writes and flushes that the disk has seen so far. The kernel counts a
-# flush as a write, too.
+# flush as a write, too, and once for each that waited for it: on the disk fua, writes are
+# too many by those that shared a flush.
 disk_ops()
 {
 	local flusher=/sys/block/flusher/stat

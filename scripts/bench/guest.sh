@@ -4,7 +4,9 @@
 #
 # The guest's part of a benchmark: takes job.conf and cells, prints one line for each
 # measurement. Its columns, separated by tabs: "result", lower disk, host file system,
-# cell, kind, target, repetition, and what measure.sh says.
+# cell, kind, target, repetition, and what measure.sh says. First of all it prints what it
+# is going to measure: the same columns after "plan", as far as the repetition. What was
+# planned and has no result is missing.
 
 set -euo pipefail
 # A figure whose making failed is none.
@@ -15,6 +17,7 @@ cd "$(dirname "$0")"
 . ./disks.sh
 . ./targets.sh
 . ./measure.sh
+. ./devices.sh
 
 # rotate N WORD...: the words, beginning with another one each time.
 rotate()
@@ -25,10 +28,11 @@ rotate()
 	echo "${@:n + 1}" "${@:1:n}"
 }
 
-# cell DISK FS NAME KIND SETS REPETITION HOW: all its targets, each on a disk of its own.
+# cell DISK FS NAME KIND SETS REPETITION NTH HOW: all its targets, each on a disk of its own.
+# The NTH cell, counted anew in each repetition.
 cell()
 {
-	local disk=$1 fs=$2 name=$3 kind=$4 sets=$5 repetition=$6 how=$7 all target result
+	local disk=$1 fs=$2 name=$3 kind=$4 sets=$5 repetition=$6 nth=$7 how=$8 all target result
 	local copies=1
 
 	# xfs wants 300 MB at least.
@@ -38,12 +42,16 @@ cell()
 	all=$(targets "$disk" "$kind" "$sets")
 	[ -n "$all" ] || return 0
 	# shellcheck disable=SC2086 # lists
-	for target in $(rotate $turn $all); do
-		# What keeps nothing can't be mounted. A disk made of two takes FUA for the
-		# one that answers at once, which no file system asks it for.
+	for target in $(rotate $((nth + repetition - 1)) $all); do
+		# What keeps nothing can't be mounted.
 		case $target-$name in
-		empty-files* | empty-sqlite* | disk-files* | disk-sqlite* | disk-fua*) continue ;;
+		empty-files* | empty-sqlite* | disk-files* | disk-sqlite*) continue ;;
 		esac
+		if [ -n "$planning" ]; then
+			printf 'plan\t%s\t%s\t%s\t%s\t%s\t%s\n' \
+				"$disk" "$fs" "$name" "$kind" "$target" "$repetition"
+			continue
+		fi
 		host_up "$disk" "$fs" $copies
 		[ "$target" != disk ] || host_leave
 		target_up "$target"
@@ -54,25 +62,27 @@ cell()
 		printf 'result\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' \
 			"$disk" "$fs" "$name" "$kind" "$target" "$repetition" "$result"
 	done
-	turn=$((turn + 1))
 }
 
-# everything: the outermost loop is over repetitions, so that whatever drifts shows.
+# everything [PLANNING]: the outermost loop is over repetitions, so that whatever drifts
+# shows.
 everything()
 {
-	local repetition place name kinds sets how kind turn=0
+	local planning=${1:-} repetition place name kinds sets how kind nth
 
 	for repetition in $(seq "$REPEAT"); do
+		nth=0
 		for place in $PLACES; do
-			! no_disk "${place%:*}" >/dev/null || continue
 			while IFS=$'\t' read -r name kinds sets how; do
 				[[ $sets =~ $SETS ]] || continue
 				for kind in ${kinds//,/ }; do
 					[[ $kind.$name =~ $CELLS ]] || continue
 					# Nothing to compare: there is no file system.
 					[ "${place#*:}-${how%% *}" != blk-mounted ] || continue
+					# No way to have several of them at a time.
+					[ "$JOBS" = 1 ] || [ "${how%% *}" != mounted ] || continue
 					cell "${place%:*}" "${place#*:}" "$name" "$kind" \
-						"$sets" "$repetition" "$how"
+						"$sets" "$repetition" "$((nth++))" "$how"
 				done
 			done < <(grep -v '^#' cells)
 		done
@@ -88,12 +98,13 @@ modprobe loop max_loop=0
 modprobe vinteg num_devices=1
 null_disk empty irqmode=0 "size=$SIZE"
 head -c "${SIZE}M" /dev/urandom >/run/noise
-for place in $PLACES; do
-	! why=$(no_disk "${place%:*}") || echo "left out: $place: $why"
-done
 if [ -n "$PEERS" ]; then
 	for target in qemu-nbd ublk-direct lio-buffered; do
 		! why=$(missing $target) || echo "left out: ${target%-*}: $why"
 	done
 fi
+learn_looking
+everything planning
+echo planned
 everything
+all_devices

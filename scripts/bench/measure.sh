@@ -1,62 +1,169 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2153 # what job.conf and disks.sh set
 #
 # To be sourced in the guest: one measurement of DEVICE. Prints, separated by tabs:
-# requests per second, mean and percentiles of the latency in us ("50=12,99=30"), and
-# reads, writes and flushes of the lower disk per request.
+# requests per second, mean and percentiles of the latency in us ("50=12,99=30"), reads,
+# writes and flushes of the lower disk per request, and instructions per request.
+#
+# Latency is from when fio begins to submit a request until it sees it complete: who leaves
+# the submission out flatters what does its work there. Where each write is followed by a
+# sync, the percentiles are the sync's, and the mean is that of both together. Of a mix, they
+# are the reads'.
 
 PERCENTILES=1:5:10:20:30:40:50:60:70:80:90:95:98:99:99.5:99.9:99.95:99.99
+
+# Beside a measurement of instructions, in ms: until all is in flight, and what is looked at.
+SETTLE=60
+WINDOW=400
 
 # measure HOW...: as in the file cells.
 measure()
 {
 	case $1 in
 	mounted)	shift; measure_mounted "$@" ;;
-	+writer)	shift; measure_device "$*" "--name=writer --rw=randwrite --bs=4k --fsync=1" ;;
+	+writer)	shift; measure_device "$*" "--name=writer --new_group --numjobs=1
+				--rw=randwrite --bs=4k --fsync=1" ;;
 	*)		measure_device "$*" ;;
 	esac
 }
 
-# run_fio OPTION...: leaves its report, of the first job, in /run/fio.out.
+# run_fio OPTION...: leaves its report in /run/fio.json.
 run_fio()
 {
-	if ! fio --output=/run/fio.all --output-format=terse --terse-version=3 \
-			--percentile_list=$PERCENTILES "$@" >/run/fio.err 2>&1; then
-		cat /run/fio.err /run/fio.all >&2
+	if ! fio --output=/run/fio.json --output-format=json --lat_percentiles=1 \
+			--clat_percentiles=0 --percentile_list=$PERCENTILES "$@" \
+			>/run/fio.err 2>&1; then
+		cat /run/fio.err /run/fio.json >&2
 		return 1
 	fi
-	grep -m 1 '^3;' /run/fio.all >/run/fio.out
+}
+
+# ask EXPRESSION...: of "job", what fio says of its first job or the first group of them,
+# and of "latency", its percentiles.
+ask()
+{
+	sqlite3 -separator $'\t' :memory: "
+		with report(job) as (
+			select json_extract(readfile('/run/fio.json'), '\$.jobs[0]')),
+		waited(kind, percentiles) as (
+			select x.key, json_extract(x.value, '\$.lat_ns.percentile')
+			from report, json_each(job) x
+			where x.key in ('read', 'write', 'sync') and x.value ->> 'total_ios' > 0
+			order by instr('sync read write', x.key) limit 1),
+		lines(latency) as (
+			select group_concat(printf('%g=%.2f', p.key, p.value / 1e3))
+			from waited, json_each(percentiles) p)
+		select $1 from report, lines"
+}
+
+# clocks: time, and how much of it a single processor was idle, in ns. Nothing but the shell
+# itself: a process costs more than a hundred requests do.
+clocks()
+{
+	local line now=0 idle=0 lines
+
+	mapfile -t lines </proc/timer_list
+	for line in "${lines[@]}"; do
+		case $line in
+		"now at "*)		line=${line#now at }; now=${line% nsecs} ;;
+		*idle_sleeptime*)	line=${line##*: }; idle=$((idle + ${line% nsecs})) ;;
+		*iowait_sleeptime*)	line=${line##*: }; idle=$((idle + ${line% nsecs})) ;;
+		esac
+	done
+	if [ $idle = 0 ]; then
+		# Newer kernels tell it here alone, in hundredths of a second.
+		read -r -a lines </proc/stat
+		idle=$(((lines[4] + lines[5]) * 10000000))
+	fi
+	CLOCKS=("$now" "$idle")
+}
+
+# pause MS
+pause()
+{
+	[ -n "${_pause_fd:-}" ] || exec {_pause_fd}<> <(:)
+	read -r -t "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))" -u "$_pause_fd" _ || true
+}
+
+# watch_busy: looks on while fio works; of WINDOW ms, how many nanoseconds the processor was
+# not idle, per second, less what looking on took.
+watch_busy()
+{
+	local from
+
+	# In vain if it never begins: whoever waits for it says why.
+	read -r -t 60 _ <>/run/go || true
+	pause $SETTLE
+	clocks
+	from=("${CLOCKS[@]}")
+	pause $WINDOW
+	clocks
+	awk -v t=$((CLOCKS[0] - from[0])) -v idle=$((CLOCKS[1] - from[1])) -v own="$LOOKING" \
+		'BEGIN { printf "%.0f\n", (t - idle - own) * 1e9 / t }' >/run/busy
+}
+
+# learn_looking: what a look at the clocks takes, with nothing else to do.
+learn_looking()
+{
+	local from
+
+	LOOKING=0
+	[ -n "$COST" ] || return 0
+	clocks
+	clocks
+	from=${CLOCKS[0]}
+	clocks
+	LOOKING=$((CLOCKS[0] - from))
 }
 
 # measure_device OPTIONS [OPTIONS-OF-A-SECOND-JOB]
 measure_device()
 {
-	local before after
+	local before after options watch='' busy=0
 
+	[ -z "$COST" ] || [ -n "${2:-}" ] || watch=1
+	# Several of the same make a group, and its figures are added up. A second job is a
+	# group of its own.
+	options=(--filename="$DEVICE" --direct="$DIRECT" --ioengine=io_uring
+		--size="${SIZE}M" --runtime="${RUNTIME}ms" --randrepeat=1 --norandommap
+		--numjobs="$JOBS")
+	[ "$JOBS" = 1 ] || options+=(--group_reporting=1)
+	if [ -n "$watch" ]; then
+		[ -p /run/go ] || mkfifo /run/go
+		options+=(--time_based --exec_prerun="echo >/run/go")
+		rm -f /run/busy
+	fi
 	before=$(disk_ops)
-	# shellcheck disable=SC2086 # options
-	run_fio --filename="$DEVICE" --direct=$DIRECT --ioengine=io_uring --size=${SIZE}M \
-		--runtime="${RUNTIME}ms" --randrepeat=1 --norandommap \
-		--numjobs="$JOBS" --group_reporting=$((JOBS > 1)) --name=bench $1 ${2:-}
+	if [ -n "$watch" ]; then
+		# shellcheck disable=SC2086 # options
+		run_fio "${options[@]}" --name=bench $1 &
+		watch_busy
+		wait $!
+		busy=$(</run/busy)
+	else
+		# shellcheck disable=SC2086 # options
+		run_fio "${options[@]}" --name=bench $1 ${2:-}
+	fi
 	after=$(disk_ops)
-	awk -F ';' -v before="$before" -v after="$after" -v beside="${2:-}" '
-		{
-			# Kilobytes, kilobytes per second, and requests per second.
-			ios = $8 + $49
-			n = ($7 ? $8 * $6 / $7 : 0) + ($48 ? $49 * $47 / $48 : 0)
-			at = $6 > 0 ? 0 : 41
-			printf "%.0f\t%.2f\t", ios, $(16 + at)
-			for (i = 18; i <= 37; i++) {
-				split($(i + at), p, "%=")
-				if (p[1] > 0)
-					printf "%s%g=%d", (i > 18 ? "," : ""), p[1], p[2]
-			}
-			split(before, b, " ")
-			split(after, a, " ")
-			for (i = 1; i <= 3; i++)
-				printf "\t%s", (n && beside == "" ? sprintf("%.3f", (a[i] - b[i]) / n) : "-")
-			printf "\n"
-		}' /run/fio.out
+	ask "(job ->> '\$.read.iops') + (job ->> '\$.write.iops'),
+		(job ->> iif(job ->> '\$.read.total_ios' > 0, '\$.read.lat_ns.mean',
+				'\$.write.lat_ns.mean')) / 1e3 +
+			coalesce(job ->> '\$.sync.lat_ns.mean', 0) / 1e3,
+		coalesce(latency, ''),
+		(job ->> '\$.read.total_ios') + (job ->> '\$.write.total_ios')" |
+		awk -F '\t' -v before="$before" -v after="$after" -v beside="${2:-}" -v busy="$busy" '
+			{
+				printf "%.0f\t%.2f\t%s", $1, $2, $3
+				split(before, b, " ")
+				split(after, a, " ")
+				for (i = 1; i <= 3; i++)
+					if ($4 > 0 && beside == "")
+						printf "\t%.3f", (a[i] - b[i]) / $4
+					else
+						printf "\t-"
+				printf "\t%s\n", (busy > 0 && $1 > 0 ? sprintf("%.0f", busy / $1) : "-")
+			}'
 }
 
 # measure_mounted FS WORKLOAD: on a file system on DEVICE, or beside FILE if that is
@@ -79,7 +186,7 @@ measure_mounted()
 		run_fio --name=files --directory="$dir" --rw=write --bs=4k --filesize=4k \
 			--nrfiles=$n --openfiles=1 --file_service_type=sequential \
 			--create_on_open=1 --fsync_on_close=1 --ioengine=psync
-		t=$(awk -F ';' '{ print $50 * 1000 }' /run/fio.out)
+		t=$(ask "(job ->> '\$.write.runtime') * 1000")
 		;;
 	sqlite)
 		sqlite3 "$dir/db" 'create table t(a integer primary key, b text)'
@@ -91,5 +198,5 @@ measure_mounted()
 		;;
 	esac
 	[ "$dir" != /run/above ] || umount "$dir"
-	awk -v n=$n -v t="$t" 'BEGIN { printf "%.0f\t%.2f\t\t-\t-\t-\n", n * 1e6 / t, t / n }'
+	awk -v n=$n -v t="$t" 'BEGIN { printf "%.0f\t%.2f\t\t-\t-\t-\t-\n", n * 1e6 / t, t / n }'
 }

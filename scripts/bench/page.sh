@@ -109,7 +109,7 @@ rm -f "$dir"/*.svg "$dir"/*.png
 			plot "$what-$place-$kind" <"$tmp/script"
 			sed '/^<?xml/d; /^<!DOCTYPE/d; /^ "http/d' "$dir/$what-$place-$kind.svg"
 		done
-	done < <(cut -f 1-4,6 "$dir/medians.tsv" | sort -u)
+	done < <(cut -f 1-4,6 "$dir/medians.tsv" | grep -v '^[^	]*	cost	' | sort -u)
 	echo "<h2>Figures</h2><pre>"
 	sed 's/&/\&amp;/g; s/</\&lt;/g' "$dir/report.txt"
 	echo "</pre></html>"

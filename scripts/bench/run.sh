@@ -11,7 +11,8 @@ usage()
 		usage: run.sh [option value]...
 		  --kernel K      6.1, 6.12 or 7.3 (6.12)
 		  --src DIR       the module's source tree (this one)
-		  --out DIR       gets results.tsv, table, and the machine's logs
+		  --out DIR       gets results.tsv, table, missing (what was planned and isn't
+		                  there), and the machine's logs
 		  --cells REGEX   only cells whose "kind.name" matches, e.g. direct.fua (all)
 		  --sets REGEX    only cells of a set that matches (all)
 		  --targets REGEX only those (all)
@@ -19,7 +20,10 @@ usage()
 		  --disks LIST    plp, fua, slow: see disks.sh (plp)
 		  --places LIST   in place of the two above: disk:fs,...
 		  --peers 1       with LIO, nbdkit, qemu-nbd, ublk, where there are such
-		  --clock C       virtual or real (virtual)
+		  --clock C       virtual, real, or cost: virtual with one processor, and it
+		                  counts instructions per request (virtual)
+		  --devices LIST  also how long so many devices take to be ready, and how
+		                  much memory, e.g. 1,16,256
 		  --jobs N        so many fio at a time (1)
 		  --repeat N      repetitions (1)
 		  --runtime MS    of a measurement, at most (100)
@@ -28,12 +32,12 @@ usage()
 }
 
 kernel=6.12 src=$TOP out='' cells=. sets=. targets=. fs=ext4 disks=plp places='' peers=''
-clock=virtual jobs=1 repeat=1 runtime=100
+clock=virtual devices='' jobs=1 repeat=1 runtime=100
 while [ $# -gt 0 ]; do
 	[ $# -ge 2 ] || usage
 	case $1 in
 	--kernel | --src | --out | --cells | --sets | --targets | --fs | --disks | --places | \
-	--peers | --clock | --jobs | --repeat | --runtime)
+	--peers | --clock | --devices | --jobs | --repeat | --runtime)
 		declare "${1#--}=$2" ;;
 	*)	usage ;;
 	esac
@@ -42,6 +46,8 @@ done
 out=${out:-$CACHE/bench/$kernel-$clock}
 here=$TOP/scripts/bench
 job=$out/job
+cost=
+[ "$clock" != cost ] || cost=1
 places=${places//,/ }
 if [ -z "$places" ]; then
 	for disk in ${disks//,/ }; do
@@ -56,7 +62,7 @@ mkdir -p "$job"
 "$TOP/scripts/kernel/build.sh" "$kernel" "$src" "$job"
 rm "$job/vinteg.ko.debug"
 cp "$here/guest.sh" "$job/run"
-cp "$here"/{cells,disks.sh,targets.sh,measure.sh} "$job/"
+cp "$here"/{cells,disks.sh,targets.sh,measure.sh,devices.sh} "$job/"
 if [ -n "$peers" ]; then
 	list=$("$here/peers.sh" "$(suite_of "$kernel")")
 	while read -r dir; do
@@ -69,18 +75,30 @@ cat >"$job/job.conf" <<-END
 	TARGETS='$targets'
 	PLACES='$places'
 	PEERS='$peers'
-	REPEAT=$repeat
-	RUNTIME=$runtime
-	JOBS=$jobs
-	SIZE=128
-END
+		REPEAT=$repeat
+		RUNTIME=$runtime
+		JOBS=$jobs
+		SIZE=128
+		COST=$cost
+		DEVICES='${devices//,/ }'
+	END
 options=(--mem 3072 --timeout "${TIMEOUT:-14400}")
-[ "$clock" != virtual ] || options+=(--icount)
+[ "$clock" = real ] || options+=(--icount)
+[ -z "$cost" ] || options+=(--smp 1)
 [ -z "${FOLLOW:-}" ] || options+=(--follow)
 rc=0
 "$TOP/scripts/vm/run.sh" --kernel "$kernel" --job "$job" --out "$out" "${options[@]}" || rc=$?
-[ $rc = 0 ] || grep -v '^result' "$out/output" >&2 || true
+[ $rc = 0 ] || grep -Ev '^(result|plan|devices)' "$out/output" >&2 || true
 sed -n "s/^result\t/$kernel\t$clock\t/p" "$out/output" >"$out/results.tsv"
+sed -n "s/^devices\t/$kernel\t$clock\t/p" "$out/output" >"$out/devices.tsv"
+awk -f "$here/missing.awk" "$out/output" >"$out/missing"
+sed 's/^/missing: /' "$out/missing" >&2
+if [ $rc = 0 ] && [ -s "$out/missing" ]; then
+	rc=1
+fi
 awk -f "$here/medians.awk" "$out/results.tsv" >"$out/medians.tsv"
-awk -f "$here/percentile.awk" -f "$here/report.awk" "$out/medians.tsv" | tee "$out/table"
+{
+	awk -f "$here/percentile.awk" -f "$here/report.awk" "$out/medians.tsv"
+	awk -f "$here/devices.awk" "$out/devices.tsv"
+} | tee "$out/table"
 exit $rc

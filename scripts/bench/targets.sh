@@ -5,9 +5,6 @@
 # To be sourced in the guest: what is compared. target_up makes a device of FILE, sets
 # DEVICE to it, and DIRECT to how fio has to open it.
 
-TPG=/sys/kernel/config/target/loopback/naa.6001405000000001/tpgt_1
-LIO=/sys/kernel/config/target/core/fileio_0/bench
-
 # targets DISK KIND SETS: those that this kernel has. Peers join in for the core cells. Which
 # of them are missing is said once, by guest.sh.
 targets()
@@ -64,27 +61,6 @@ wait_for_disk()
 	return 1
 }
 
-lio_up()
-{
-	local disk
-
-	mkdir -p $LIO
-	echo "fd_dev_name=$FILE,fd_dev_size=$((SIZE << 20)),fd_buffered_io=1" >$LIO/control
-	echo 1 >$LIO/enable
-	mkdir -p $TPG/lun/lun_0
-	echo naa.6001405000000002 >$TPG/nexus
-	ln -s $LIO $TPG/lun/lun_0/bench
-	udevadm settle
-	disk=$(grep -lw LIO-ORG /sys/block/sd*/device/vendor)
-	DEVICE=/dev/$(cut -d / -f 4 <<<"$disk")
-}
-
-lio_down()
-{
-	rm $TPG/lun/lun_0/bench
-	rmdir $TPG/lun/lun_0 $TPG ${TPG%/*} $LIO
-}
-
 # nbd_up COMMAND...: a server of FILE on the socket /run/nbd, and its disk.
 nbd_up()
 {
@@ -123,7 +99,10 @@ target_up()
 	raw-buffered)	DEVICE=$FILE DIRECT=0 ;;
 	empty)		DEVICE=/dev/empty ;;
 	disk)		DEVICE=$LOWER ;;
-	lio-*)		lio_up ;;
+	lio-*)
+		lun_up fileio "fd_dev_name=$FILE,fd_dev_size=$((SIZE << 20)),fd_buffered_io=1"
+		DEVICE=/dev/$LUN
+		;;
 	nbdkit-*)	nbd_up nbdkit -f -U /run/nbd file "$FILE" ;;
 	qemu-direct)	nbd_up ./qemu/qemu-nbd -k /run/nbd -t -f raw -e 8 --aio=io_uring \
 				--cache=none "$FILE" ;;
@@ -145,7 +124,7 @@ target_down()
 	case $1 in
 	vinteg-*)		echo 1 >/sys/block/vinteg0/reset ;;
 	loop-*)			losetup -d "$DEVICE" ;;
-	lio-*)			lio_down ;;
+	lio-*)			lun_down fileio ;;
 	nbdkit-* | qemu-*)	nbd_down ;;
 	ublk-*)			./kublk del -n 0 >/dev/null ;;
 	esac
