@@ -183,6 +183,9 @@ no_data()
 	local before file
 
 	before=$(ls /sys/block)
+	# The log has room for ten such lines in five seconds.
+	sleep 5.5
+	log_mark data
 	for file in "$CONTROL/hot_add" "$CONTROL/hot_remove" "$SYS/size" "$SYS/rescan" \
 			/proc/version; do
 		set_attr read_only 1	# for writing they can't even be opened
@@ -190,7 +193,7 @@ no_data()
 		set_attr read_only 0
 		not_bound EINVAL "$file"
 	done
-	log_since test | grep "can't bind $CONTROL/hot_add: it is no file that holds data"
+	log_since data | grep "can't bind $CONTROL/hot_add: it is no file that holds data"
 	[ "$(ls /sys/block)" = "$before" ]
 }
 
