@@ -80,12 +80,12 @@ quietly()
 	return $rc
 }
 
-# suite_of KERNEL: the Debian release whose root holds that kernel.
+# suite_of KERNEL: the Debian release whose root holds that kernel, or what it is built with.
 suite_of()
 {
 	case $1 in
 	6.1 | 6.12)	echo bookworm ;;
-	7.3)		echo trixie ;;
+	7.3 | 7.3-k[ac]san) echo trixie ;;
 	*)		die "unknown kernel '$1': one of $KERNELS_ALL" ;;
 	esac
 }

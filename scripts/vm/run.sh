@@ -11,7 +11,7 @@ usage()
 {
 	cat >&2 <<-END
 		usage: run.sh --kernel K --job DIR --out DIR [option]...
-		  --kernel K        6.1, 6.12 or 7.3
+		  --kernel K        6.1, 6.12 or 7.3; 7.3-kcsan or 7.3-kasan, which look for bugs
 		  --job DIR         seen in the guest as /job; DIR/run is run there as root;
 		                    DIR/vinteg.ko, if there, is installed for modprobe
 		  --out DIR         gets output (of run), console (the kernel's), verdict, and
@@ -69,7 +69,10 @@ fi
 
 here=$TOP/scripts/vm
 need qemu-system-x86 e2fsprogs cpio
-image=$("$here/image.sh" "$kernel")
+case $kernel in
+*-*)	image=$("$here/debug-image.sh" "$kernel") ;;
+*)	image=$("$here/image.sh" "$kernel") ;;
+esac
 mkdir -p "$out"
 rm -f "$out"/{output,console,verdict,accidents} "$out"/console.*
 token=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')

@@ -9,7 +9,14 @@
 #include "trace.h"
 #include "vinteg.h"
 
-static blk_status_t vinteg_status(int error)
+/**
+ * vinteg_status() - what a request ends with
+ * @error: 0 or a negative errno from the file
+ *
+ * Context: any.
+ * Return: never one that makes the block layer try again by itself.
+ */
+blk_status_t vinteg_status(int error)
 {
 	switch (error) {
 	case -EDQUOT:

@@ -423,6 +423,7 @@ int vinteg_backing_stopped(struct vinteg_backing *backing);
 
 /* request.c */
 extern const struct blk_mq_ops vinteg_mq_ops;
+blk_status_t vinteg_status(int error);
 void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable);
 void vinteg_cmd_queue(struct vinteg_cmd *cmd);
 
