@@ -272,6 +272,8 @@ if [ -z "$TESTS" ]; then
 		"$TOP/scripts/powercut/crashstates.sh" --ktap
 	spawn part powercut env KERNELS=uml CUTS=30 LOGS="$logs/powercut" \
 		"$TOP/scripts/powercut/live.sh" --check
+	[[ " $KERNELS " != *" 6.12 "* ]] || spawn part whole \
+		env KERNELS=6.12 ROUNDS=1 LOGS="$logs/whole" "$TOP/scripts/powercut/whole.sh" --check
 	spawn part clients env KERNELS=uml LOGS="$logs/clients" \
 		"$TOP/scripts/powercut/clients.sh" --check
 	spawn part mutants "$TOP/scripts/mutants/run.sh" --quick --ktap

@@ -48,7 +48,7 @@ CUTS=8
 work=$CACHE/mutants
 mkdir -p "$work"
 exec {lock}>"$work/lock"
-flock -n "$lock" || die "another run is under way: wait for it"
+flock -n "$lock" || { step "waiting for another run to end"; flock "$lock"; }
 # What is built from, always at the same place: only what differs is built again.
 src=$work/source
 logs=$work/logs

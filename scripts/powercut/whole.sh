@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# whole.sh: kills a whole machine and the disks below it while it writes to them through
+# whole.sh [--check]: kills a whole machine and the disks below it while it writes to them through
 # vinteg, boots it again, and judges what is left; over and over. KERNELS="6.1 6.12 7.3",
 # ROUNDS=number of kills of each, SEED=number of the first, SRC=checkout with another driver.
+# With --check it prints KTAP.
 #
 # The machine has a disk for each policy, with a volatile cache that dies with nbdkit, and
 # one more as a control: QEMU's cache=unsafe never tells that disk to flush. That one is
@@ -33,6 +34,11 @@ CONTROL=6
 HOSTS=("ext4 written" "xfs sparse" "btrfs written" "ext4 unwritten" "raw -" "xfs reflinked"
 	"ext4 sparse" "btrfs-nocow written" "xfs written")
 
+case $* in
+'')		;;
+--check)	check=1 ;;
+*)		die "usage: whole.sh [--check]" ;;
+esac
 [ "$(id -u)" = 0 ] || die "this has to be run as root: it builds root filesystems"
 need nbdkit libnbd-bin
 here=$TOP/scripts/powercut
