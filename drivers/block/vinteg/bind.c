@@ -95,7 +95,7 @@ static void vinteg_set_backing(struct vinteg *dev,
 	spin_lock(&dev->backing_lock);
 	dev->backing = backing;
 	spin_unlock(&dev->backing_lock);
-	dev->policy = policy;
+	WRITE_ONCE(dev->policy, policy);
 	vinteg_unfreeze_queue(dev->disk->queue, memflags);
 }
 
@@ -345,7 +345,7 @@ int vinteg_unbind(struct vinteg *dev)
 	vinteg_set_backing(dev, NULL, dev->policy);
 	vinteg_stop_workers(dev);
 	vinteg_backing_close(backing);
-	dev->flags = 0;
+	WRITE_ONCE(dev->flags, 0);
 	return err;
 }
 
@@ -357,12 +357,12 @@ static int vinteg_do_reset(struct vinteg *dev, void *arg)
 	if (err)
 		vinteg_err(dev, "the last sync of the backing file failed (%d)\n",
 			   err);
-	dev->policy = vinteg_policy_find(VINTEG_DEF_POLICY);
+	WRITE_ONCE(dev->policy, vinteg_policy_find(VINTEG_DEF_POLICY));
 	dev->policy_asked = false;
-	dev->read_only = VINTEG_DEF_READ_ONLY;
-	dev->logical_block_size = VINTEG_DEF_BLOCK_SIZE;
-	dev->flags = 0;
-	dev->error = 0;
+	WRITE_ONCE(dev->read_only, VINTEG_DEF_READ_ONLY);
+	WRITE_ONCE(dev->logical_block_size, VINTEG_DEF_BLOCK_SIZE);
+	WRITE_ONCE(dev->flags, 0);
+	WRITE_ONCE(dev->error, 0);
 	vinteg_stats_clear(dev->stats);
 	if (was_bound) {
 		vinteg_apply_limits(dev, NULL, SECTOR_SIZE);

@@ -118,7 +118,7 @@ static void vinteg_io_finish(struct vinteg_cmd *cmd)
 		cmd->done += ret;
 		cmd->stale = cmd->plan.call == VINTEG_CALL_WRITE &&
 			cmd->plan.direct && dev->backing->must_invalidate &&
-			dev->backing->mapping->nrpages;
+			READ_ONCE(dev->backing->mapping->nrpages);
 		/* If cut short, the rest tells why. */
 		if (cmd->done < blk_rq_bytes(rq) || cmd->stale)
 			vinteg_cmd_queue(cmd);

@@ -182,9 +182,9 @@ static bool vinteg_fits_direct(struct vinteg *dev, struct request *rq)
  * request may differ.
  */
 static enum vinteg_issuer
-vinteg_request_issuer(struct vinteg *dev, struct request *rq)
+vinteg_request_issuer(struct vinteg *dev, struct request *rq,
+		      const struct vinteg_policy *policy)
 {
-	const struct vinteg_policy *policy = dev->policy;
 	const blk_opf_t mark = REQ_SYNC | REQ_IDLE;
 	bool direct = false, cached = false;
 	struct bio *bio;
@@ -258,7 +258,8 @@ static bool vinteg_start_request(struct request *rq)
 {
 	struct vinteg_cmd *cmd = blk_mq_rq_to_pdu(rq);
 	struct vinteg *dev = vinteg_of_request(rq);
-	const struct vinteg_policy *policy = dev->policy;
+	/* While nothing is bound it may change at any time. */
+	const struct vinteg_policy *policy = READ_ONCE(dev->policy);
 	int error;
 
 	blk_mq_start_request(rq);
@@ -266,12 +267,13 @@ static bool vinteg_start_request(struct request *rq)
 	cmd->pardons = READ_ONCE(dev->pardons);
 
 	cmd->plan = vinteg_make_plan(policy, rq->cmd_flags,
-				     vinteg_request_issuer(dev, rq),
+				     vinteg_request_issuer(dev, rq, policy),
 				     vinteg_override(dev) ||
 				     test_bit(VINTEG_SWITCHING, &dev->flags));
 	cmd->tried = false;
 	cmd->redo = false;
-	cmd->native = false;
+	/* Looked at by vinteg_find_native() as soon as it has started. */
+	WRITE_ONCE(cmd->native, false);
 	cmd->stale = false;
 	cmd->done = 0;
 	cmd->range_held = false;

@@ -10,7 +10,7 @@ static void vinteg_set_policy(struct vinteg *dev,
 {
 	unsigned int memflags = vinteg_freeze_queue(dev->disk->queue);
 
-	dev->policy = policy;
+	WRITE_ONCE(dev->policy, policy);
 	vinteg_unfreeze_queue(dev->disk->queue, memflags);
 }
 
@@ -23,7 +23,7 @@ static int vinteg_do_switch(struct vinteg *dev, void *arg)
 	if (dev->gone)
 		return -ENODEV;
 	if (!backing) {
-		dev->policy = policy;
+		WRITE_ONCE(dev->policy, policy);
 		goto out_switched;
 	}
 	err = READ_ONCE(dev->error);
@@ -89,7 +89,7 @@ static int vinteg_do_set_read_only(struct vinteg *dev, void *arg)
 		vinteg_err(dev, "read_only can't change while a file is bound\n");
 		return -EBUSY;
 	}
-	dev->read_only = arg;
+	WRITE_ONCE(dev->read_only, !!arg);
 	return 0;
 }
 
@@ -113,7 +113,7 @@ static int vinteg_do_set_block_size(struct vinteg *dev, void *arg)
 		vinteg_err(dev, "logical_block_size can't change while a file is bound\n");
 		return -EBUSY;
 	}
-	dev->logical_block_size = (unsigned long)arg;
+	WRITE_ONCE(dev->logical_block_size, (unsigned long)arg);
 	return 0;
 }
 

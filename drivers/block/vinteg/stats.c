@@ -35,10 +35,13 @@ u64 vinteg_stats_read(struct vinteg_stats __percpu *stats,
  */
 void vinteg_stats_clear(struct vinteg_stats __percpu *stats)
 {
+	unsigned int what;
 	int cpu;
 
+	/* Somebody may read them. */
 	for_each_possible_cpu(cpu)
-		memset(per_cpu_ptr(stats, cpu), 0, sizeof(*stats));
+		for (what = 0; what < VINTEG_NR_STATS; what++)
+			WRITE_ONCE(per_cpu_ptr(stats, cpu)->count[what], 0);
 }
 
 struct vinteg_stat_attr {

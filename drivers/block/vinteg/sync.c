@@ -441,7 +441,8 @@ bool vinteg_override(struct vinteg *dev)
 {
 	if (test_bit(VINTEG_OVERRIDE, &dev->flags))
 		return true;
-	if (likely(vinteg_write_cache_enabled(dev->disk->queue)))
+	/* The upkeep holds nothing that keeps it from changing just now. */
+	if (likely(data_race(vinteg_write_cache_enabled(dev->disk->queue))))
 		return false;
 	if (!test_and_set_bit(VINTEG_OVERRIDE, &dev->flags)) {
 		vinteg_info(dev, "queue/write_cache is \"write through\": every write is made durable until the next cache_policy write\n");

@@ -132,7 +132,8 @@ static DEVICE_ATTR_RW(cache_policy);
 static ssize_t read_only_show(struct device *d, struct device_attribute *attr,
 			      char *buf)
 {
-	return sysfs_emit(buf, "%d\n", vinteg_of_device(d)->read_only);
+	return sysfs_emit(buf, "%d\n",
+			  READ_ONCE(vinteg_of_device(d)->read_only));
 }
 
 static ssize_t read_only_store(struct device *d, struct device_attribute *attr,
@@ -157,7 +158,8 @@ static ssize_t logical_block_size_show(struct device *d,
 				       struct device_attribute *attr,
 				       char *buf)
 {
-	return sysfs_emit(buf, "%u\n", vinteg_of_device(d)->logical_block_size);
+	return sysfs_emit(buf, "%u\n",
+			  READ_ONCE(vinteg_of_device(d)->logical_block_size));
 }
 
 static ssize_t logical_block_size_store(struct device *d,

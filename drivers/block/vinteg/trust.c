@@ -108,7 +108,8 @@ int vinteg_backing_stopped(struct vinteg_backing *backing)
 	};
 	struct iov_iter iter;
 
-	if (sb_rdonly(backing->mapping->host->i_sb))
+	/* Without a lock, as everybody does. */
+	if (data_race(sb_rdonly(backing->mapping->host->i_sb)))
 		return -EROFS;
 	if (!backing->tells_stop)
 		return 0;
