@@ -125,13 +125,11 @@ static void vinteg_probe_sync(struct vinteg_backing *backing)
 		vinteg_on_fs(backing, "ext4") || vinteg_on_fs(backing, "xfs");
 
 	backing->tells_stop = backing->one_sync && !vinteg_is_bdev(backing);
+	backing->notices_late = vinteg_on_fs(backing, "ext4");
 
 	/* Without FUA on the disk, one sync for several writes is cheaper. */
 	backing->native_dsync = backing->one_sync && bdev &&
 		(!bdev_write_cache(bdev) || bdev_fua(bdev));
-
-	backing->native_can_lose = backing->native_dsync &&
-		bdev_write_cache(bdev);
 
 	/* The same ones: what others do in the submitter's context is open. */
 	backing->can_nowait = backing->one_sync && bdev && bdev_nowait(bdev) &&
@@ -417,7 +415,7 @@ bool vinteg_backing_touch(struct vinteg_backing *backing, bool wait)
 	struct super_block *sb = file_inode(backing->sync)->i_sb;
 
 	/* Of a device node nobody reads it. */
-	if (vinteg_is_bdev(backing))
+	if (vinteg_is_bdev(backing) || data_race(sb_rdonly(sb)))
 		return true;
 	if (wait)
 		sb_start_write(sb);

@@ -127,6 +127,9 @@ static void vinteg_io_finish(struct vinteg_cmd *cmd)
 		return;
 	}
 	if (vinteg_only_nowait(cmd, ret)) {
+		/* It may have to wait for a thaw, and syncs not for it. */
+		if (cmd->native)
+			vinteg_native_end(cmd);
 		vinteg_cmd_queue(cmd);
 		return;
 	}
@@ -174,6 +177,8 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 		return fop->read_iter(&cmd->iocb, iter);
 	if (!cmd->plan.direct)
 		return fop->write_iter(&cmd->iocb, iter);
+	if (cmd->iocb.ki_flags & IOCB_DSYNC)
+		vinteg_native_begin(cmd);
 
 	/*
 	 * Several file systems do a direct write through the page cache
@@ -211,10 +216,8 @@ static void vinteg_data_iocb(struct vinteg_cmd *cmd)
 		cmd->iocb.ki_flags = IOCB_DIRECT;
 		cmd->iocb.ki_complete = vinteg_io_complete;
 		if (cmd->plan.call == VINTEG_CALL_WRITE && cmd->plan.durable &&
-		    backing->native_dsync && !cmd->redo) {
+		    backing->native_dsync && !cmd->redo)
 			cmd->iocb.ki_flags |= IOCB_DSYNC;
-			vinteg_native_begin(cmd);
-		}
 	}
 }
 
@@ -223,7 +226,8 @@ static void vinteg_data_issued(struct vinteg_cmd *cmd)
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct vinteg *dev = vinteg_of_request(rq);
 
-	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->done && !cmd->redo)
+	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->done && !cmd->redo &&
+	    !cmd->again)
 		vinteg_count(dev, cmd->plan.direct ?
 			     VINTEG_STAT_DIRECT_WRITES :
 			     VINTEG_STAT_BUFFERED_WRITES);
@@ -387,6 +391,8 @@ bool vinteg_data_try(struct vinteg_cmd *cmd)
 
 out_release:
 	vinteg_io_release(cmd);
+	if (cmd->native)
+		vinteg_native_end(cmd);
 	return false;
 }
 

@@ -49,6 +49,7 @@ static void vinteg_cmd_end(struct vinteg_cmd *cmd, int error)
 	if (!error && cmd->plan.call != VINTEG_CALL_READ &&
 	    unlikely(cmd->pardons != READ_ONCE(dev->pardons))) {
 		if (req_op(rq) != REQ_OP_FLUSH) {
+			cmd->again = true;
 			blk_mq_requeue_request(rq, true);
 			return;
 		}
@@ -56,6 +57,7 @@ static void vinteg_cmd_end(struct vinteg_cmd *cmd, int error)
 	}
 	if (error)
 		vinteg_count(dev, VINTEG_STAT_ERRORS);
+	cmd->again = false;
 	trace_vinteg_complete(rq, error);
 	blk_mq_end_request(rq, vinteg_status(error));
 }
@@ -279,7 +281,8 @@ static bool vinteg_start_request(struct request *rq)
 	cmd->range_held = false;
 	cmd->range_wanted = false;
 	cmd->fell_back = false;
-	vinteg_count_request(dev, rq, &cmd->plan);
+	if (!cmd->again)
+		vinteg_count_request(dev, rq, &cmd->plan);
 
 	/* The disk has no capacity then, and nothing that could be flushed. */
 	if (!dev->backing) {
@@ -388,6 +391,7 @@ static int vinteg_init_request(struct blk_mq_tag_set *set, struct request *rq,
 
 	INIT_WORK(&cmd->work, vinteg_cmd_work);
 	cmd->bvec = NULL;
+	cmd->again = false;
 	return 0;
 }
 

@@ -68,8 +68,6 @@ void vinteg_native_begin(struct vinteg_cmd *cmd)
 {
 	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 
-	if (!dev->backing->native_can_lose)
-		return;
 	WRITE_ONCE(cmd->turn, READ_ONCE(dev->syncer.turn));
 	WRITE_ONCE(cmd->native, true);
 }
@@ -135,6 +133,8 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 	}
 	all = end == LLONG_MAX;
 
+	if (!backing->read_only)
+		vinteg_backing_knock(backing);
 	if (backing->read_only) {
 		error = 0;
 	} else if (all) {
@@ -152,7 +152,7 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 		error = vinteg_backing_stopped(backing) ?:
 			errseq_check(&backing->mapping->wb_err,
 				     backing->wb_since);
-	if (!error && backing->native_can_lose)
+	if (!error && backing->native_dsync)
 		vinteg_wait_for_natives(dev);
 
 	vinteg_count(dev, VINTEG_STAT_BACKING_SYNCS);

@@ -116,3 +116,28 @@ int vinteg_backing_stopped(struct vinteg_backing *backing)
 	iov_iter_bvec(&iter, ITER_DEST, NULL, 0, 0);
 	return backing->io->f_op->read_iter(&iocb, &iter);
 }
+
+/**
+ * vinteg_backing_knock() - let the file system notice that it has given up
+ * @backing: a file that is bound for writing
+ *
+ * To be done before a sync.  If a transaction fails that nobody waits for, its
+ * journal is aborted, but jbd2_complete_transaction() succeeds afterwards: it
+ * asks only for transactions under way.  ext4 finds out when it starts the next
+ * handle, from 6.12 on so that a sync fails then.  On 6.1 it does not.
+ *
+ * Context: process; sleeps.
+ */
+void vinteg_backing_knock(struct vinteg_backing *backing)
+{
+	struct inode *inode = backing->mapping->host;
+
+	/* ext4 warns of who starts a handle then; the sync is in vain anyway. */
+	if (!backing->notices_late || data_race(sb_rdonly(inode->i_sb)))
+		return;
+	/* A frozen one has just synced all. */
+	if (!sb_start_write_trylock(inode->i_sb))
+		return;
+	mark_inode_dirty_sync(inode);
+	sb_end_write(inode->i_sb);
+}

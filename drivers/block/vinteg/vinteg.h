@@ -127,9 +127,8 @@ struct vinteg_syncer {
  * @folio_size: bytes; the largest folio of the file's page cache
  * @native_dsync: a direct write with IOCB_DSYNC is at least as cheap as a
  *	write and a sync
+ * @notices_late: that the journal was aborted, when it is next used
  * @tells_stop: the file system says in a read of nothing that it has shut down
- * @native_can_lose: one that fails may have lost what was written before, since
- *	the disk has a volatile cache
  * @one_sync: a sync of any one range covers the metadata and the disk cache
  *	for all data that has been written back before
  * @can_nowait: IOCB_NOWAIT is worth trying in the submitter's context
@@ -154,7 +153,7 @@ struct vinteg_backing {
 	bool stable_writes;
 	bool can_discard;
 	bool native_dsync;
-	bool native_can_lose;
+	bool notices_late;
 	bool tells_stop;
 	bool one_sync;
 	bool can_nowait;
@@ -262,6 +261,7 @@ struct vinteg {
  *	consequences from
  * @turn: of the syncer, when @native was set
  * @pardons: of the device, when the request arrived
+ * @again: the request has been here before, and has been counted
  * @stale: a direct write is done, but pages in its range are stale
  * @range: held while data of the file changes
  * @range_wanted: @range has to be held to change data
@@ -282,6 +282,7 @@ struct vinteg_cmd {
 	bool native;
 	unsigned int turn;
 	unsigned int pardons;
+	bool again;
 	bool stale;
 	struct vinteg_range range;
 	bool range_wanted;
@@ -420,6 +421,7 @@ static inline loff_t vinteg_backing_size(struct vinteg_backing *backing)
 void vinteg_backing_warn(struct vinteg *dev, struct vinteg_backing *backing,
 			 const struct vinteg_policy *policy);
 int vinteg_backing_stopped(struct vinteg_backing *backing);
+void vinteg_backing_knock(struct vinteg_backing *backing);
 
 /* request.c */
 extern const struct blk_mq_ops vinteg_mq_ops;
