@@ -36,7 +36,7 @@ static uint64_t number(const char *s)
 	if (*end == 'k' || *end == 'M')
 		n <<= *end++ == 'k' ? 10 : 20;
 	if (end == s || *end)
-		errx(2, "not a number: %s", s);
+		errx(2, "neither digits nor a size: %s", s);
 	return n;
 }
 
