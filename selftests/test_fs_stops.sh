@@ -47,22 +47,37 @@ is_read_only()
 	grep -q " $BELOW_FS [a-z0-9]* ro" /proc/self/mounts
 }
 
-# Filesystems on disks, other than ours, that can be written to: not to be disturbed.
-others_are_mounted()
+# Filesystems on disks, other than ours, that can be written to.
+others()
 {
-	awk -v ours="$BELOW_FS" '$1 ~ "^/dev/" && $2 != ours && $4 ~ /^rw/ { n++ } END { exit !n }' \
+	awk -v ours="$BELOW_FS" '$1 ~ "^/dev/" && $2 != ours && $4 ~ /^rw/ { print $2 }' \
 		/proc/self/mounts
+}
+
+# may_disturb: whether nobody minds if all of them become read-only for a moment. Nobody
+# does in a test machine of vinteg's own.
+may_disturb()
+{
+	[ -z "$(others)" ] || grep -q ' vm\.token=' /proc/cmdline
 }
 
 # catches: ext4_sync_file(), which returns 0 there and does nothing.
 emergency_read_only()
 {
+	local mounts mount
+
 	prepare ext4 "$1"
 	says ok blkio write $DEV 1M 64k
 	says ok blkio flush $DEV
 	says ok blkio write $DEV 1M 64k
+	mounts=$(others)
 	echo u >/proc/sysrq-trigger
 	wait_for 30 is_read_only
+	# All of them have become so by then, or will in a moment.
+	sleep 1
+	for mount in $mounts; do
+		mount -o remount,rw "$mount"
+	done
 	# An overwrite needs nothing of the filesystem. It may even succeed.
 	blkio write $DEV 1M 64k || true
 	says EIO blkio flush $DEV
@@ -201,7 +216,7 @@ below_start fua slow && at_exit heal && modprobe -q dm-flakey && modprobe -q dm-
 	ktap_exit_fail_msg "nothing to test on"
 IMG=$BELOW_FS/img
 for p in none writeback; do
-	if others_are_mounted; then
+	if ! may_disturb; then
 		ktap_test_skip "$p: ext4 becomes read-only in an emergency: others would, too"
 	else
 		check "$p: ext4 becomes read-only in an emergency: no promise is made" \

@@ -2,6 +2,7 @@
 /*
  * The backing file: opening it, and finding out what it can do.
  */
+#include <linux/backing-dev.h>
 #include <linux/file.h>
 #include <linux/namei.h>
 #include <linux/pagemap.h>
@@ -341,8 +342,12 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 		(!bdev || bdev_write_zeroes_sectors(bdev));
 	vinteg_probe_direct_io(backing);
 	vinteg_probe_sync(backing);
-	/* Unlike iomap, block/fops.c and older FUSE leave it to who waits. */
-	backing->must_invalidate = bdev || !backing->one_sync;
+	/*
+	 * Unlike iomap, block/fops.c and older FUSE leave it to who waits.  Of
+	 * tmpfs, the pages are all there is.
+	 */
+	backing->must_invalidate = bdev ||
+		(!backing->one_sync && mapping_can_writeback(backing->mapping));
 	return backing;
 
 out_close:
