@@ -181,7 +181,16 @@ recover()
 	! is_files "$load" || mount -t "$load" "/dev/$VINTEG" "$UPPER"
 }
 
-# The power may go again meanwhile. Sets again.
+disk_has_stopped()
+{
+	local state
+
+	read -r _ _ state _ <"/proc/$disk_pid/stat" && [ "$state" = T ]
+}
+
+# The power may go again meanwhile. Of what is on the disk then, a copy goes on; the disk
+# itself lives, for xfs that recovers hangs if its disk dies: it tries for ever to write
+# metadata, and can't be shut down before it is mounted. Sets again.
 cut_again()
 {
 	local n recovery
@@ -191,9 +200,14 @@ cut_again()
 		recover 2>/dev/null &
 		recovery=$!
 		nap 0.$((RANDOM % 4))$((RANDOM % 10))
-		power_off 2>/dev/null
+		kill -STOP "$disk_pid"
+		until_true disk_has_stopped || complain "the disk does not stop" || return
+		cp --sparse=always "$WORK/image" "$WORK/again"
+		kill -CONT "$disk_pid"
 		wait $recovery
 		throw_away || return
+		power_off 2>/dev/null
+		mv "$WORK/again" "$WORK/image"
 		again=$((again + 1))
 	done
 }
