@@ -319,7 +319,8 @@ static void sync_error_of_others(struct kunit *test)
 	struct sync_test *t = test->priv;
 
 	mapping_set_error(t->backing.mapping, -EIO);
-	file_check_and_advance_wb_err(t->backing.sync);
+	KUNIT_EXPECT_EQ(test, file_check_and_advance_wb_err(t->backing.sync),
+			-EIO);
 	ask(t, 0, 0, LLONG_MAX);
 	expect_told(test, 0, -EIO);
 	KUNIT_EXPECT_EQ(test, t->dev.error, -EIO);
