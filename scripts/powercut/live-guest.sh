@@ -76,6 +76,8 @@ load_blocks()
 		[ "$host" != raw ] || [ $((seed % 2)) = 1 ] || options+=(--syncs-fail)
 		;;
 	esac
+	# The page cache above would tell a flush of plain writes that failed on their own.
+	[ $dead_first = 0 ] || options+=(--no-cached)
 	case ${options[*]} in
 	*--switch*)	options+=(--sysfs "/sys/block/$VINTEG") ;;
 	esac
@@ -150,13 +152,9 @@ wait_for_event()
 # disk is dead by then, the load has run into its errors, and what was acknowledged after
 # the disk's death counts, too. Not so with a file system above: what that one says when
 # vinteg has told it of an error is its own affair. (btrfs 7.3 let an fsync() succeed that
-# had joined a log commit of another task, all of whose writes had failed.) Sets dead_first.
+# had joined a log commit of another task, all of whose writes had failed.)
 cut()
 {
-	dead_first=$((RANDOM % 2))
-	# The ledger may say that nothing but syncs fails: see load_blocks().
-	[ "$load" != errors ] || dead_first=$((seed % 2))
-	! is_files "$load" || dead_first=0
 	if [ $dead_first = 1 ]; then
 		power_off 2>/dev/null
 		nap 0.$((RANDOM % 3))$((RANDOM % 10))
@@ -284,6 +282,10 @@ one()
 
 	# The same requests for all policies, but not the same cut.
 	read -r RANDOM _ < <(cksum <<<"$seed $policy")
+	dead_first=$((RANDOM % 2))
+	# The ledger may say that nothing but syncs fails: see load_blocks().
+	[ "$load" != errors ] || dead_first=$((seed % 2))
+	! is_files "$load" || dead_first=0
 	claim=$policy
 	# It is judged by a promise that it doesn't keep, and that has to be noticed.
 	[ "$policy" != unsafe ] || claim=writeback
