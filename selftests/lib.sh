@@ -295,6 +295,22 @@ policy()
 	echo "${all%]*}"
 }
 
+# says RESULT COMMAND...: what a command says, be it "ok" or the name of an error.
+says()
+{
+	local got
+
+	got=$("${@:2}") || true
+	echo "${*:2}: $got, expected $1"
+	[ "$got" = "$1" ]
+}
+
+# writing N: so many writes of vinteg0 are under way.
+writing()
+{
+	[ "$(awk '{ print $2 }' "$SYS/inflight")" -ge "$1" ]
+}
+
 # stat_of NAME [DEVICE]
 stat_of()
 {

@@ -35,16 +35,6 @@ break_at()
 	below_bad $((first + $1 / 512)) 8
 }
 
-# says RESULT COMMAND...
-says()
-{
-	local got
-
-	got=$("${@:2}") || true
-	echo "${*:2}: $got, expected $1"
-	[ "$got" = "$1" ]
-}
-
 # works: whatever was asked for is durable.
 works()
 {

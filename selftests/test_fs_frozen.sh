@@ -15,11 +15,6 @@ now_ms()
 	echo $((${EPOCHREALTIME/./} / 1000))
 }
 
-writing()
-{
-	[ "$(awk '{ print $2 }' "$SYS/inflight")" -ge "$1" ]
-}
-
 gone()
 {
 	! kill -0 "$1" 2>/dev/null

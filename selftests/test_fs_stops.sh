@@ -10,16 +10,6 @@ start blkio dmsetup mkfs.ext4 mkfs.xfs xfs_io
 without_udev
 . "$HERE/below.sh"
 
-# says RESULT COMMAND...
-says()
-{
-	local got
-
-	got=$("${@:2}") || true
-	echo "${*:2}: $got, expected $1"
-	[ "$got" = "$1" ]
-}
-
 # heal: the disk is as it was.
 heal()
 {
@@ -103,11 +93,23 @@ journal_fails_in_the_background()
 	[ "$(attr writeback_error)" != 0 ]
 }
 
+# cut_and_shut_down PID: while that one waits for a sync, which the shutdown waits for, too.
+cut_and_shut_down()
+{
+	local shutdown
+
+	below_cut
+	xfs_io -x -c "shutdown -f" "$BELOW_FS" &
+	shutdown=$!
+	wait "$1" || true
+	wait $shutdown || true
+}
+
 # catches: the success that xfs makes of a failed log write if it is shutting down for
 # another reason, and waits for that write, too.
 shutdown_meets_a_sync()
 {
-	local flush shutdown
+	local flush
 
 	prepare xfs none
 	# The blocks have to be converted, which is for the log.
@@ -116,11 +118,7 @@ shutdown_meets_a_sync()
 	blkio flush $DEV >"$SCRATCH/flush" &
 	flush=$!
 	sleep 0.4
-	below_cut
-	xfs_io -x -c "shutdown -f" "$BELOW_FS" &
-	shutdown=$!
-	wait $flush || true
-	wait $shutdown || true
+	cut_and_shut_down $flush
 	says EIO cat "$SCRATCH/flush"
 	[ "$(attr writeback_error)" != 0 ]
 }
@@ -128,7 +126,7 @@ shutdown_meets_a_sync()
 # catches: the same, of a durable write.
 shutdown_meets_a_durable_write()
 {
-	local write shutdown
+	local write
 
 	prepare xfs "$1"
 	below_slow 1500 1500
@@ -136,18 +134,8 @@ shutdown_meets_a_durable_write()
 	write=$!
 	# The data first, then the log.
 	sleep 2.2
-	below_cut
-	xfs_io -x -c "shutdown -f" "$BELOW_FS" &
-	shutdown=$!
-	wait $write || true
-	wait $shutdown || true
+	cut_and_shut_down $write
 	says EIO cat "$SCRATCH/write"
-}
-
-# writing N: so many writes are under way.
-writing()
-{
-	[ "$(awk '{ print $2 }' $SYS/inflight)" -ge "$1" ]
 }
 
 has_error()

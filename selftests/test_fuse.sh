@@ -78,16 +78,6 @@ stale_pages()
 	[ "$(attr writeback_error)" = 0 ]
 }
 
-# says RESULT COMMAND...
-says()
-{
-	local got
-
-	got=$("${@:2}") || true
-	echo "${*:2}: $got, expected $1"
-	[ "$got" = "$1" ]
-}
-
 modprobe -q fuse || true	# built into some kernels
 if ! grep -qw fuse /proc/filesystems; then
 	ktap_test_skip "a filesystem in user space: this kernel knows none"

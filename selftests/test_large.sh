@@ -10,16 +10,6 @@ start blkio vectors mkfs.ext4 mkfs.xfs
 
 MIB=24
 
-# says RESULT COMMAND...
-says()
-{
-	local got
-
-	got=$("${@:2}") || true
-	echo "${*:2}: $got, expected $1"
-	[ "$got" = "$1" ]
-}
-
 # with FS POLICY: bound to a new file.
 with()
 {

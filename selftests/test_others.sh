@@ -9,16 +9,6 @@
 start blkio mkfs.ext4 mkfs.xfs xfs_io chattr fallocate
 . "$HERE/fs.sh"
 
-# says RESULT COMMAND...
-says()
-{
-	local got
-
-	got=$("${@:2}") || true
-	echo "${*:2}: $got, expected $1"
-	[ "$got" = "$1" ]
-}
-
 # with FS POLICY: bound to a new file whose blocks have been written.
 with()
 {

@@ -7,16 +7,6 @@
 start blkio mkfs.ext4 mkfs.xfs fallocate
 without_udev
 
-# says RESULT COMMAND...
-says()
-{
-	local got
-
-	got=$("${@:2}") || true
-	echo "${*:2}: $got, expected $1"
-	[ "$got" = "$1" ]
-}
-
 available()
 {
 	df --output=avail -B1 "$1" | tail -n 1
