@@ -60,6 +60,18 @@ in_both()
 	done
 }
 
+# catches: a direct write, or its sync, that fails only now and then.
+stores_often()
+{
+	for policy in none directsync; do
+		set_attr cache_policy "$policy" || { fails takes_direct "$FILE"; continue; }
+		for ((i = 0; i < 20; i++)); do
+			dd if="$SCRATCH/data" of=$DEV bs=100k oflag=seek_bytes seek=${i}M conv=fsync
+		done
+	done
+	no_errors
+}
+
 # has BYTE FROM KIB: so many of them, from KiB FROM on.
 has()
 {
@@ -91,6 +103,7 @@ on()
 	FILE=$2
 	check "$1: binds with the right size and default policy" binds
 	check "$1: stores what is written, under every policy" stores
+	check "$1: stores much in a row, directly" stores_often
 	check "$1: discard and write-zeroes clear what they should, and no more" clears
 	check "$1: unbinds" reset
 }

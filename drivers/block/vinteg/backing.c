@@ -4,6 +4,7 @@
  */
 #include <linux/backing-dev.h>
 #include <linux/file.h>
+#include <linux/magic.h>
 #include <linux/namei.h>
 #include <linux/pagemap.h>
 #include <linux/stat.h>
@@ -343,11 +344,12 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 	vinteg_probe_direct_io(backing);
 	vinteg_probe_sync(backing);
 	/*
-	 * Unlike iomap, block/fops.c and older FUSE leave it to who waits.  Of
-	 * tmpfs, the pages are all there is.
+	 * Unlike iomap and fs/direct-io.c, block/fops.c and older FUSE leave it
+	 * to who waits.  Nobody else is to be helped: what btrfs has just
+	 * written through the page cache can't be dropped for a while.
 	 */
 	backing->must_invalidate = bdev ||
-		(!backing->one_sync && mapping_can_writeback(backing->mapping));
+		backing->mapping->host->i_sb->s_magic == FUSE_SUPER_MAGIC;
 	return backing;
 
 out_close:
