@@ -79,6 +79,8 @@ build()
 	local kernel=$1 job=$logs/$1/job rc=0
 
 	mkdir -p "$job"
+	# What it says while it is built is not the module's.
+	"$TOP/scripts/kernel/root.sh" "$(suite_of "$kernel")" >/dev/null
 	step "building the module for $kernel, with all warnings and sparse"
 	"$TOP/scripts/kernel/build.sh" "$kernel" "$TOP" "$job" C=2 \
 		>"$logs/$kernel/build" 2>&1 || rc=$?

@@ -45,23 +45,24 @@ kind()
 	esac
 }
 
-# gist LINE...: the last of what was said, with the last of the commands that were executed,
-# which begin with a plus.
+# gist LINE...: the command that failed, the last of what was said, then what was executed
+# before; commands begin with a plus. There may be room for the first of these lines only.
 gist()
 {
 	printf '%s\n' "$@" | awk -v most=$REASONS '
 		/^\++ / { command[++commands] = $0; next }
+		# Of dd, which says this whatever happens.
+		/ records (in|out)$|^[0-9]+ bytes .* copied, / { next }
 		{ text[++texts] = $0 }
 		END {
-			half = int(most / 2)
-			shown = commands < half ? commands : half
-			if (texts < most - shown)
-				shown = commands < most - texts ? commands : most - texts
-			first = texts - (most - shown) + 1
+			if (commands)
+				print command[commands]
+			first = texts - (most - (commands > 0)) + 1
 			for (i = first > 1 ? first : 1; i <= texts; i++)
 				print text[i]
-			for (i = commands - shown + 1; i <= commands; i++)
-				print command[i]
+			shown = most - texts - 1
+			for (i = commands - 1; i > 0 && shown-- > 0; i--)
+				print "after " command[i]
 		}'
 }
 
