@@ -9,6 +9,7 @@ start blkio neighbours dmsetup mkfs.ext4 mkfs.xfs
 modprobe -q xfs || true	# built into some kernels
 without_udev
 . "$HERE/trace.sh"
+. "$HERE/below.sh"
 
 SECONDS_OF_MIXING=${NEIGHBOURS_SECONDS:-20}
 
@@ -122,6 +123,47 @@ neighbours_are_kept()
 	[ "$(stat_of buffered_writes)" -gt 100 ]
 }
 
+# writes_a_neighbour: a sector with direct I/O, which takes a second, and meanwhile the next
+# one through the page cache. Sets met: the second was begun while the first was under way.
+writes_a_neighbour()
+{
+	local writer other
+
+	below_slow 0 0
+	blkio write $DEV 64k 1k seed=1
+	echo 3 >/proc/sys/vm/drop_caches
+	below_slow 1000 0
+	blkio write $DEV 64k 512 seed=2 & writer=$!
+	wait_for 5 writing 1
+	blkio write /dev/mapper/vtalias 66048 512 seed=3 buffered & other=$!
+	sleep 0.3
+	! kill -0 $writer || met=yes
+	wait $writer
+	wait $other
+	below_slow 0 0
+}
+
+# catches: the page of a direct write that is under way read from the disk for its neighbour,
+# and written back over it.
+neighbour_waits()
+{
+	local met=no
+
+	reset
+	set_attr cache_policy guest
+	bind "$BELOW_FS/odd"
+	dm create vtalias --table "0 $(blockdev --getsz $DEV) linear $DEV 0"
+	settle
+	for _ in {1..5}; do
+		[ $met = yes ] || writes_a_neighbour
+	done
+	[ $met = yes ]
+	blkio flush $DEV
+	echo 3 >/proc/sys/vm/drop_caches
+	blkio verify "$BELOW_FS/odd" 64k 512 seed=2
+	blkio verify "$BELOW_FS/odd" 66048 512 seed=3
+}
+
 drop_map()
 {
 	[ ! -e "/dev/mapper/$1" ] || dm remove --retry "$1"
@@ -147,6 +189,7 @@ trace_stop
 # With all its queues: the two kinds have to meet.
 reset
 unload
+drop_map vtslow
 load
 make_disk vtxfs 320 && mkfs.xfs -q /dev/vtxfs && mkdir "$SCRATCH/xfs" &&
 	mount /dev/vtxfs "$SCRATCH/xfs" && at_exit umount "$SCRATCH/xfs" || ktap_exit_fail_msg "no xfs"
@@ -157,6 +200,13 @@ for fs in fs xfs; do
 		neighbours_are_kept "$SCRATCH/$fs"
 	drop_map vtalias
 done
+reset
+must below_start fua slow
+must below_mount xfs
+dd if=/dev/zero of="$BELOW_FS/odd" bs=512 count=2049 conv=fsync status=none
+check "a neighbour through the page cache waits for a direct write that is under way" \
+	neighbour_waits
+drop_map vtalias
 reset
 truncate -s 16M "$SCRATCH/xfs/img"
 set_attr cache_policy guest && bind "$SCRATCH/xfs/img" || ktap_exit_fail_msg "can't bind"
