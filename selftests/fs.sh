@@ -79,12 +79,6 @@ digest()
 	) | sha256sum
 }
 
-drop_caches()
-{
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
-}
-
 no_errors()
 {
 	[ "$(stat_of errors)" = 0 ]

@@ -311,6 +311,13 @@ writing()
 	[ "$(awk '{ print $2 }' "$SYS/inflight")" -ge "$1" ]
 }
 
+# drop_caches: what is read next comes from the disk.
+drop_caches()
+{
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+}
+
 # stat_of NAME [DEVICE]
 stat_of()
 {

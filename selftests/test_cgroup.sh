@@ -44,12 +44,6 @@ new_file()
 	bind "$FS/img"
 }
 
-drop_caches()
-{
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
-}
-
 # between LOW NUMBER HIGH
 between()
 {

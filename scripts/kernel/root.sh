@@ -24,7 +24,7 @@ BUILD_PACKAGES=(gcc make libc6-dev pahole kmod dkms sparse patch flex bison bc p
 # For the tests in the guest.
 GUEST_PACKAGES=(udev mount util-linux util-linux-extra fdisk gdisk parted procps iproute2
 	less strace attr sqlite3 e2fsprogs xfsprogs btrfs-progs dmsetup fio stress-ng
-	trace-cmd blktrace nbd-client nbdkit)
+	trace-cmd blktrace nbd-client nbdkit nfs-kernel-server)
 
 # Read by nobody in a test machine.
 UNUSED_PATHS=(man doc info locale lintian)

@@ -19,7 +19,7 @@ LEAVE_OUT=(usr/src usr/include usr/lib/gcc usr/lib/gcc-cross usr/share/doc usr/s
 LEAVE_OUT_GLOBS=("libLLVM*" "*.a" "*_dri.so" "*.ko.xz")
 
 # Modules that a storage test may want; all of a kernel's drivers are 350 MB.
-MODULES='^kernel/((arch|block|crypto|fs|lib|mm)/|drivers/((block|md|nvme|target|dax|nvdimm|virtio)/|(scsi|char|net)/(scsi|sd_mod|sg|sr_mod|virtio|net_failover|hw_random/)|cdrom/)|net/core/|net/9p/)'
+MODULES='^kernel/((arch|block|crypto|fs|lib|mm)/|drivers/((block|md|nvme|target|dax|nvdimm|virtio)/|(scsi|char|net)/(scsi|sd_mod|sg|sr_mod|virtio|net_failover|hw_random/)|cdrom/)|net/(core|9p|sunrpc|dns_resolver)/)'
 
 # add_modules FOLDER: the modules of one kernel, unpacked and indexed.
 add_modules()
