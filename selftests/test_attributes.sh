@@ -164,10 +164,15 @@ needs_privilege()
 	done
 	[ "$(setpriv --bounding-set -sys_admin put "$CONTROL/hot_remove" 0)" = EPERM ]
 	fails setpriv --bounding-set -sys_admin cat "$CONTROL/hot_add"
+	# Root of a namespace of its own may open the file, but no more.
+	if [ -e /proc/self/ns/user ]; then
+		[ "$(unshare --user --map-root-user put $SYS/cache_policy unsafe)" = EPERM ]
+		fails unshare --user --map-root-user cat "$CONTROL/hot_add"
+	fi
 	[ "$(state)" = "$before" ]
 	log_lines privilege
-	[ "$(log_lines privilege | grep -c '^vinteg0: .*CAP_SYS_ADMIN$')" = 7 ]
-	[ "$(log_lines privilege | grep -c '^vinteg: hot_.*CAP_SYS_ADMIN$')" = 2 ]
+	[ "$(log_lines privilege | grep -c '^vinteg0: .*CAP_SYS_ADMIN$')" -ge 7 ]
+	[ "$(log_lines privilege | grep -c '^vinteg: hot_.*CAP_SYS_ADMIN$')" -ge 2 ]
 }
 
 # catches: a mistake that is not explained, a log that can be flooded.
@@ -299,7 +304,7 @@ back_to_defaults()
 	defaults
 }
 
-start setpriv mkfs.ext4 blkdiscard
+start setpriv unshare mkfs.ext4 blkdiscard
 must without_udev
 must load num_devices=1
 must make_disk vtother 32

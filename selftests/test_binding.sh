@@ -290,6 +290,9 @@ read_only_file()
 	bind "$FS/a.img"
 	reset
 	chattr -i "$FS/a.img"
+	chattr +a "$FS/a.img"
+	not_bound EPERM "$FS/a.img"
+	chattr -a "$FS/a.img"
 	fits "$FS/a.img"
 	blockdev --setro /dev/vtspare
 	refuses EROFS backing_file /dev/vtspare
