@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What is done many times must not cost memory, threads or files.
+# What is done many times must not cost memory, threads or files. LEAK_ROUNDS=N does each
+# thing N times.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -24,6 +25,13 @@ in_use()
 workers()
 {
 	cat /proc/[0-9]*/comm 2>/dev/null | grep -c '^\(kworker/R-\)\?vinteg' || true
+}
+
+# times N: a third of the rounds, or N unless told otherwise.
+times()
+{
+	TIMES=${LEAK_ROUNDS:+$(((LEAK_ROUNDS + 2) / 3))}
+	TIMES=${TIMES:-$1}
 }
 
 # no_growth FUNCTION: not one object must stay behind each time. What is left behind shows
@@ -146,13 +154,13 @@ must mount /dev/vtlower "$FS"
 truncate -s 4M "$FS/a.img" "$FS/b.img"
 touch "$FS/empty"
 must load
-TIMES=12
+times 12
 check "binding and resetting leaves nothing behind" no_growth bind_and_reset
 check "adding, binding and removing a device leaves nothing behind" no_growth add_and_remove
 check "failing to bind leaves nothing behind" no_growth bad_binds
 must bind "$FS/a.img"
 check "failing and succeeding while bound leaves nothing behind" no_growth bad_while_bound
-TIMES=6
+times 6
 check "requests leave nothing behind" no_growth io
 must unload
 check "loading and unloading leaves nothing behind" no_growth load_and_unload
