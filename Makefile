@@ -25,7 +25,7 @@ SEED ?=
 export KERNEL KERNELS TESTS
 
 .PHONY: all modules install install-files uninstall clean clean-cache headers
-.PHONY: check check-uml check-debug crashstates fuzz static mutants bench demo vm uml help
+.PHONY: check check-uml check-debug coverage crashstates fuzz static mutants bench demo vm uml help
 .PHONY: powercut powercut-vm powercut-table clients
 
 all: modules
@@ -54,6 +54,7 @@ help:
 	@echo '                   committed? CUTS=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
 	@echo '  make crashstates judge what a power cut could have left, by the thousand;'
 	@echo '                   STATES=number SEED=number KERNELS="uml 6.1 6.12 7.3"'
+	@echo '  make coverage    which lines of the driver do the tests execute?'
 	@echo '  make fuzz        random sequences against a model; TIME=seconds, SEED=number'
 	@echo '  make bench       how fast it is, beside loop and others; OUT=folder,'
 	@echo '                   KERNELS=..., CELLS=pattern, QUICK=1'
@@ -115,6 +116,9 @@ check-debug:
 
 fuzz:
 	@FUZZ_SECONDS='$(TIME)' FUZZ_SEED='$(SEED)' scripts/uml/check.sh test_fuzz
+
+coverage:
+	@scripts/uml/coverage.sh '$(TESTS)'
 
 static:
 	@scripts/kernel/static.sh

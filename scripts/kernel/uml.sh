@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# uml.sh fast|debug: builds User-Mode Linux 7.3 and prints the path of a folder with
+# uml.sh fast|debug|gcov: builds User-Mode Linux 7.3 and prints the path of a folder with
 # "linux" (the kernel, a program), "modules" (its modules, for /lib/modules) and
 # "build" (the tree that modules are built against).
 
@@ -11,7 +11,8 @@ flavour=${1:-}
 case $flavour in
 fast)	fragments=(common.config) minutes=6 ;;
 debug)	fragments=(common.config debug.config) minutes=30 ;;
-*)	die "usage: uml.sh fast|debug" ;;
+gcov)	fragments=(common.config gcov.config) minutes=6 ;;
+*)	die "usage: uml.sh fast|debug|gcov" ;;
 esac
 
 configs=$TOP/scripts/uml
@@ -94,14 +95,14 @@ build()
 	fi
 	quietly "building User-Mode Linux 7.3 ($flavour); two cores take $minutes minutes" compile
 	tidy_up
-	[ "$flavour" = fast ] || record_no_stacks "$tmp"
+	[ "$flavour" != debug ] || record_no_stacks "$tmp"
 	mv "$tmp" "$dir"
 	step "User-Mode Linux 7.3 ($flavour) is ready: $(du -sh "$dir" | cut -f 1)"
 }
 
 key=$( (cd "$configs" && cat "${fragments[@]}" "$src/Makefile"
 	declare -f configure compile
-	[ "$flavour" = fast ] || declare -f record_no_stacks
+	[ "$flavour" != debug ] || declare -f record_no_stacks
 	chroot "$root" gcc --version) | sha256sum | cut -c 1-12)
 dir=$CACHE/uml-$flavour-$key
 with_lock "uml-$flavour" build

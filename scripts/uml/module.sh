@@ -7,7 +7,7 @@
 
 . "$(dirname "$0")/../lib.sh"
 
-[ $# -ge 3 ] || die "usage: module.sh fast|debug SRC OUT [MAKE-ARGUMENT]..."
+[ $# -ge 3 ] || die "usage: module.sh fast|debug|gcov SRC OUT [MAKE-ARGUMENT]..."
 flavour=$1 src=$(realpath "$2") out=$3
 shift 3
 
@@ -26,6 +26,8 @@ compile()
 		MO=/usr/src/objects "$@" modules >&2
 	mkdir -p "$out"
 	cp "$objects/drivers/block/vinteg/vinteg.ko" "$out/"
+	# What was counted is about these.
+	[ "$flavour" != gcov ] || cp "$objects"/drivers/block/vinteg/*.gcno "$out/"
 }
 
 with_lock "uml-objects-$key" compile "$@"

@@ -15,7 +15,9 @@ here=$TOP/scripts/vm
 # In the root for building only, or pulled in by a dependency and never used.
 LEAVE_OUT=(usr/src usr/include usr/lib/gcc usr/lib/gcc-cross usr/share/doc usr/share/X11
 	usr/share/perl usr/share/bison usr/share/gcc var/lib/apt/lists var/cache/apt
-	var/lib/dpkg/info usr/lib/udev/hwdb.d usr/lib/udev/hwdb.bin)
+	var/lib/dpkg/info usr/lib/udev/hwdb.d usr/lib/udev/hwdb.bin
+	# It starts a process for each disk that comes.
+	usr/lib/udev/rules.d/99-nfs.rules)
 LEAVE_OUT_GLOBS=("libLLVM*" "*.a" "*_dri.so" "*.ko.xz")
 
 # Modules that a storage test may want; all of a kernel's drivers are 350 MB.
