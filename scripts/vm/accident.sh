@@ -38,7 +38,7 @@ complaints()
 	[ -e "$1" ] || return 0
 	# "oops=panic" is on the command line. Not into a pipe that is closed early: that would
 	# be an error of its own.
-	first=$(since_job "$1" | grep -n -i -E "$COMPLAINTS" | grep -v -F oops= |
+	first=$(since_job "$1" | grep -n -E "$COMPLAINTS" | grep -v -F oops= |
 		sed -n '1s/:.*//p') || true
 	if [ -n "$first" ]; then
 		since_job "$1" | sed -n "$first,$((first + $2 - 1))p"

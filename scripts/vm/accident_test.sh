@@ -68,6 +68,9 @@ expect yes "int3 where the memory has a nop" "$DIED" \
 	"$BEGUN" "$(oops "$INT3" "$WHERE" "$NOP" 00000086)"
 expect yes "the same, as 6.1 says it" "$DIED" \
 	"$BEGUN" "$(oops "${INT3#Oops: }" "$WHERE" "$NOP" 00000086)"
+expect yes "int3, and before it what a file system warns of" "$DIED" \
+	"$BEGUN" "[   30.1] EXT4-fs: Warning: mounting with data=journal disables O_DIRECT!" \
+	"$(oops "$INT3" "$WHERE" "$NOP" 00000086)"
 expect yes "int3 where the memory has a short nop, while booting" "$DIED" \
 	"$(oops "$INT3" set_sched_clock_stable+0x9/0x60 "53 48 89 e5 66 <90> e8 ec 2f 02" 00000002)"
 expect yes "int3 where the memory has a jump, vinteg in the backtrace" "$DIED" \

@@ -14,7 +14,7 @@ LEAKS=/sys/kernel/debug/kmemleak
 MARK='vm: the job starts'
 
 # What no kernel may say during a test, whatever the test does.
-SPLATS='cut here|WARNING:|BUG:|Oops|general protection fault|kernel panic|UBSAN:|KASAN:|KCSAN:|KFENCE:|list_(add|del) corruption|refcount_t:|possible (circular|recursive) locking|lock inversion|unsafe locking|suspicious RCU|held lock freed|bad unlock balance|blocked for more than|rcu: INFO:|soft lockup|hard LOCKUP|scheduling while atomic|sleeping function called|suspected memory leaks|vinteg.*page allocation failure'
+SPLATS='cut here|WARNING:|BUG:|Oops|general protection fault|[Kk]ernel panic|UBSAN:|KASAN:|KCSAN:|KFENCE:|list_(add|del) corruption|refcount_t:|possible (circular|recursive) locking|lock inversion|unsafe locking|suspicious RCU|held lock freed|bad unlock balance|blocked for more than|rcu: INFO:|soft lockup|hard LOCKUP|scheduling while atomic|sleeping function called|suspected memory leaks|vinteg.*page allocation failure'
 
 # param NAME: the value of vm.NAME on the kernel's command line.
 param()
