@@ -83,10 +83,11 @@ static int run_remove(void)
 	return put(CONTROL "hot_remove", "1");
 }
 
-static struct op bind = { .name = "bind", .run = run_bind };
-static struct op reset = { .name = "reset", .run = run_reset };
-static struct op add = { .name = "hot_add", .run = run_add };
-static struct op removal = { .name = "hot_remove", .run = run_remove };
+static struct op bind = { .name = "bind", .run = run_bind, .at_least = 1 };
+static struct op reset = { .name = "reset", .run = run_reset, .at_least = 1 };
+/* Without memory for a name device_add(), drivers/base/core.c, says that there is none. */
+static struct op add = { .name = "hot_add", .run = run_add, .also = EINVAL, .at_least = 1 };
+static struct op removal = { .name = "hot_remove", .run = run_remove, .at_least = 1 };
 
 static void open_disk(void)
 {
@@ -131,7 +132,7 @@ static void each_allocation(struct op *op, void (*check)(int ret))
 			check(ret);
 		look();
 	}
-	if (!op->injected)
+	if (op->injected < op->at_least)
 		complain("%s: no allocation has failed", op->name);
 	if (came)
 		complain("%s: there is no end to its allocations", op->name);

@@ -14,6 +14,8 @@
 struct op {
 	const char *name;
 	int (*run)(void);	/* 0 or an errno; nothing but this may fail */
+	int also;		/* an errno that makes sense here only */
+	unsigned int at_least;	/* allocations that it takes */
 	unsigned int ok;
 	unsigned int failed[134];	/* by errno */
 	unsigned int injected;

@@ -135,9 +135,9 @@ void inject(unsigned int n)
 	}
 	if (n)
 		mark_tasks();
-	/* Opened before: that may fail now. */
+	/* Opened before: that may fail now. They can't be sought in. */
 	for (i = 0; chances[i] >= 0; i++)
-		if (pwrite(chances[i], n ? PERCENT : "0", 1, 0) != 1)
+		if (write(chances[i], n ? PERCENT : "0", 1) != 1)
 			err(2, "probability");
 }
 
@@ -154,9 +154,9 @@ int injected(void)
 	return !atoi(text);
 }
 
-static int makes_sense(int error)
+static int makes_sense(const struct op *op, int error)
 {
-	return error == ENOMEM || error == EIO || error == ENOSPC;
+	return error == ENOMEM || error == EIO || error == ENOSPC || error == op->also;
 }
 
 int note(struct op *op, int ret)
@@ -165,7 +165,7 @@ int note(struct op *op, int ret)
 		op->ok++;
 	} else {
 		op->failed[ret]++;
-		if (!makes_sense(ret))
+		if (!makes_sense(op, ret))
 			complain("%s: %s", op->name, strerrorname_np(ret));
 	}
 	return ret;

@@ -211,16 +211,17 @@ static int run_open(void)
 	return 0;
 }
 
+/* Whether I/O takes an allocation in its caller is up to the policy, and to what is below. */
 struct op io_ops[NR_IO_OPS] = {
 	{ .name = "write", .run = run_write },
 	{ .name = "FUA write", .run = run_fua_write },
 	{ .name = "zero", .run = run_zero },
 	{ .name = "read", .run = run_read },
 	{ .name = "flush", .run = run_flush },
-	{ .name = "rescan", .run = run_rescan },
-	{ .name = "show", .run = run_show },
-	{ .name = "open", .run = run_open },
-	{ .name = "switch", .run = run_switch },
+	{ .name = "rescan", .run = run_rescan, .at_least = 1 },
+	{ .name = "show", .run = run_show, .at_least = 1 },
+	{ .name = "open", .run = run_open, .at_least = 1 },
+	{ .name = "switch", .run = run_switch, .at_least = 1 },
 };
 
 /* What is in the file at the beginning is nothing. */
