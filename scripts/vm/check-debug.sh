@@ -31,4 +31,4 @@ fi
 rm -f "$job"/vinteg.ko.debug "$job"/kunit/{vinteg.ko.debug,build.log} "$job/build.log"
 
 "$TOP/scripts/vm/run.sh" --kernel "$kernel" --job "$job" --out "${LOGS:-$tmp/out}" --follow \
-	--timeout "${TIMEOUT:-3600}"
+	--timeout "${TIMEOUT:-3600}" --append "kunit.enable=1 kunit.autorun=1"
