@@ -6,7 +6,7 @@
 # who submits it is not his write to the file.
 
 . "$(dirname "$0")/lib.sh"
-start blkio dmsetup mkfs.ext4 pgrep fsfreeze
+start blkio dmsetup mkfs.ext4 pgrep fsfreeze fallocate
 without_udev
 . "$HERE/below.sh"
 
@@ -83,6 +83,27 @@ file_size_limit_is_for_files()
 	blkio verify $DEV 2M 4k seed=3
 }
 
+# catches: a submitter who waits, in the middle of anything, for somebody who has a lock of
+# the raw disk below.
+reader_does_not_wait()
+{
+	local zero reader stack
+
+	blkio read $DEV 0 4k
+	fallocate --zero-range --offset 1M --length 14M /dev/vtlock & zero=$!
+	sleep 0.3
+	blkio read $DEV 0 4k & reader=$!
+	sleep 0.3
+	stack=$(cat "/proc/$reader/stack")
+	kill -0 $reader
+	kill -0 $zero
+	wait $reader
+	wait $zero
+	echo "$stack"
+	grep -q blkdev_read_iter <<<"$stack"
+	fails grep vinteg <<<"$stack"
+}
+
 load
 modprobe -q dm-delay || true	# built into some kernels
 below_start fua slow && below_mount ext4 && below_file img 4 && bind "$BELOW_FS/img" ||
@@ -107,5 +128,12 @@ for p in none writeback; do
 	check "$p: a limit of the submitter's file size is not for disks" \
 		file_size_limit_is_for_files $p
 done
+reset
+
+# In small pieces, so that zeroing it takes seconds.
+must make_disk vtlock 16 irqmode=2 completion_nsec=10000000 max_sectors=8 hw_queue_depth=16
+must set_attr cache_policy writeback
+must bind /dev/vtlock
+check "who reads what is cached doesn't wait for a lock of a raw disk" reader_does_not_wait
 reset
 finish

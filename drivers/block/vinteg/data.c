@@ -167,6 +167,27 @@ static void vinteg_io_complete(struct kiocb *iocb, long ret)
 	vinteg_io_put(cmd);
 }
 
+/*
+ * What is in the page cache of a raw block device can be had without waiting,
+ * but blkdev_read_iter() waits for the inode's lock, IOCB_NOWAIT or not.
+ * Others hold that while they zero the device, or while they wait for memory.
+ */
+static ssize_t vinteg_io_read(struct vinteg_cmd *cmd, struct iov_iter *iter)
+{
+	struct file *file = cmd->iocb.ki_filp;
+	struct inode *inode = file->f_mapping->host;
+	ssize_t ret;
+
+	if (!(cmd->iocb.ki_flags & IOCB_NOWAIT) || cmd->plan.direct ||
+	    !S_ISBLK(inode->i_mode))
+		return file->f_op->read_iter(&cmd->iocb, iter);
+	if (!inode_trylock_shared(inode))
+		return -EAGAIN;
+	ret = filemap_read(&cmd->iocb, iter, 0);
+	inode_unlock_shared(inode);
+	return ret;
+}
+
 static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 {
 	const struct file_operations *fop = cmd->iocb.ki_filp->f_op;
@@ -174,7 +195,7 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 	ssize_t ret;
 
 	if (cmd->plan.call == VINTEG_CALL_READ)
-		return fop->read_iter(&cmd->iocb, iter);
+		return vinteg_io_read(cmd, iter);
 	if (!cmd->plan.direct)
 		return fop->write_iter(&cmd->iocb, iter);
 	if (cmd->iocb.ki_flags & IOCB_DSYNC)
