@@ -8,6 +8,9 @@
 . "$(dirname "$0")/lib.sh"
 start faults mkfs.ext4
 
+# The kernel says where it could not allocate, with those who had called.
+WARNINGS+='|\] +(\? )?vinteg_[a-z_]+\+0x|Workqueue: vinteg'
+
 DEBUG=/sys/kernel/debug
 ROUNDS=${FAULT_ROUNDS:-60}
 

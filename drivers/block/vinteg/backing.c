@@ -63,37 +63,43 @@ static int vinteg_open_flags(struct vinteg_backing *backing)
 /*
  * Overlay claims direct I/O for whatever is below it, which is asked only when
  * a file is opened for it.  The claim of a raw block device holds.
+ *
+ * Returns 0, -EINVAL if it can't be opened for direct I/O, or what else has
+ * gone wrong, which tells nothing of the file.
  */
-static bool vinteg_opens_direct(struct vinteg_backing *backing)
+static int vinteg_opens_direct(struct vinteg_backing *backing)
 {
 	struct file *file = backing->io;
 
 	if (!(file->f_mode & FMODE_CAN_ODIRECT))
-		return false;
+		return -EINVAL;
 	if (vinteg_is_bdev(backing))
-		return true;
+		return 0;
 	file = dentry_open(&file->f_path, vinteg_open_flags(backing) | O_DIRECT,
 			   current_cred());
 	if (IS_ERR(file))
-		return false;
+		return PTR_ERR(file);
 	vinteg_fput_sync(file);
-	return true;
+	return 0;
 }
 
-static void vinteg_probe_direct_io(struct vinteg_backing *backing)
+static int vinteg_probe_direct_io(struct vinteg_backing *backing)
 {
 	struct file *file = backing->io;
 	struct kstat st;
+	int err = vinteg_opens_direct(backing);
 
-	if (!vinteg_opens_direct(backing))
-		return;
+	if (err)
+		return err == -EINVAL || err == -EOPNOTSUPP ? 0 : err;
+	err = vfs_getattr(&file->f_path, &st, STATX_DIOALIGN, 0);
+	if (err)
+		return err;
 
 	if (vinteg_is_bdev(backing)) {
 		backing->dio_align = bdev_logical_block_size(vinteg_file_bdev(file));
 		backing->dio_mem_align =
 			bdev_dma_alignment(vinteg_file_bdev(file)) + 1;
-	} else if (!vfs_getattr(&file->f_path, &st, STATX_DIOALIGN, 0) &&
-		   st.result_mask & STATX_DIOALIGN) {
+	} else if (st.result_mask & STATX_DIOALIGN) {
 		backing->dio_align = st.dio_offset_align;
 		backing->dio_mem_align = st.dio_mem_align;
 	} else {
@@ -111,6 +117,7 @@ static void vinteg_probe_direct_io(struct vinteg_backing *backing)
 	/* Blocks larger than a page can't be offered to all kernels. */
 	if (backing->dio_align > PAGE_SIZE)
 		backing->dio_align = 0;
+	return 0;
 }
 
 static void vinteg_probe_sync(struct vinteg_backing *backing)
@@ -341,7 +348,9 @@ struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 	/* blkdev_fallocate() has only this to offer. */
 	backing->can_discard = backing->io->f_op->fallocate &&
 		(!bdev || bdev_write_zeroes_sectors(bdev));
-	vinteg_probe_direct_io(backing);
+	err = vinteg_probe_direct_io(backing);
+	if (err)
+		goto out_close;
 	vinteg_probe_sync(backing);
 	/*
 	 * Unlike iomap and fs/direct-io.c, block/fops.c and older FUSE leave it
