@@ -8,7 +8,7 @@
 
 #include "vinteg.h"
 
-/* By number; a number is only reserved while its device comes or goes. */
+/* By number; a number is only reserved while its device goes. */
 static DEFINE_XARRAY_ALLOC(vinteg_devices);
 /* Keeps a device from going away between look-up and reference; a leaf. */
 static DEFINE_MUTEX(vinteg_devices_lock);
@@ -164,36 +164,50 @@ out_free:
 }
 
 /**
- * vinteg_add() - create an empty device
+ * vinteg_create() - make a device that is not announced yet
  * @claimed: nobody can open or remove it until vinteg_publish()
  *
+ * It can be bound already, which is quicker than later: nobody uses its queue,
+ * so freezing it takes no grace period of RCU.
+ *
  * Context: process; sleeps.
- * Return: its number or a negative errno.
+ * Return: the device or a negative errno.
  */
-int vinteg_add(bool claimed)
+struct vinteg *vinteg_create(bool claimed)
 {
 	struct vinteg *dev = vinteg_alloc();
 	u32 index;
 	int err;
 
 	if (IS_ERR(dev))
-		return PTR_ERR(dev);
-	dev->claimed = claimed;
-
+		return dev;
 	err = xa_alloc(&vinteg_devices, &index, NULL, XA_LIMIT(0, INT_MAX),
 		       GFP_KERNEL);
-	if (err)
-		goto out_put;
+	if (err) {
+		vinteg_put(dev);
+		return ERR_PTR(err);
+	}
+	dev->claimed = claimed;
 	dev->index = index;
 	snprintf(dev->disk->disk_name, DISK_NAME_LEN, "vinteg%u", index);
-
-	err = device_add_disk(NULL, dev->disk, vinteg_disk_groups);
-	if (err)
-		goto out_number;
-
 	/* Needs no memory, the number is reserved. */
 	xa_store(&vinteg_devices, index, dev, GFP_KERNEL);
+	return dev;
+}
 
+/**
+ * vinteg_add() - announce a device
+ * @dev: the device, as it was created
+ *
+ * Context: process; sleeps.
+ * Return: 0 or a negative errno, and then vinteg_destroy() is next.
+ */
+int vinteg_add(struct vinteg *dev)
+{
+	int err = device_add_disk(NULL, dev->disk, vinteg_disk_groups);
+
+	if (err)
+		return err;
 	/*
 	 * Its attributes could be written to since device_add_disk() had made
 	 * them, but until here it could still fail.  Opening it was possible:
@@ -202,13 +216,7 @@ int vinteg_add(bool claimed)
 	mutex_lock(&dev->disk->open_mutex);
 	dev->added = true;
 	mutex_unlock(&dev->disk->open_mutex);
-	return index;
-
-out_number:
-	xa_erase(&vinteg_devices, index);
-out_put:
-	vinteg_put(dev);
-	return err;
+	return 0;
 }
 
 /**
@@ -249,11 +257,27 @@ static int vinteg_finish(struct vinteg *dev, void *arg)
 /* Without any lock: del_gendisk() waits for those who use the attributes. */
 static void vinteg_remove(struct vinteg *dev)
 {
-	del_gendisk(dev->disk);
+	if (dev->added)
+		del_gendisk(dev->disk);
 	vinteg_control_kind(dev, VINTEG_CONTROL_ALWAYS, vinteg_finish, NULL,
 			    NULL);
 
 	xa_erase(&vinteg_devices, dev->index);
+	vinteg_put(dev);
+}
+
+/**
+ * vinteg_destroy() - undo vinteg_create()
+ * @dev: a device that was not announced, and is not bound
+ *
+ * Context: process; sleeps.
+ */
+void vinteg_destroy(struct vinteg *dev)
+{
+	/* Who has found it meanwhile holds it, but can't claim it. */
+	mutex_lock(&vinteg_devices_lock);
+	xa_erase(&vinteg_devices, dev->index);
+	mutex_unlock(&vinteg_devices_lock);
 	vinteg_put(dev);
 }
 

@@ -89,16 +89,28 @@ static ssize_t hot_add_show(VINTEG_CLASS_CONST struct class *class,
 			    VINTEG_CLASS_CONST struct class_attribute *attr,
 			    char *buf)
 {
-	int index = vinteg_may_change("hot_add");
+	int err = vinteg_may_change("hot_add");
+	struct vinteg *dev;
+	unsigned int index;
 
-	if (index)
-		return index;
-	index = vinteg_add(false);
-	if (index < 0) {
-		vinteg_err_limited("hot_add failed (%d)\n", index);
-		return index;
+	if (err)
+		return err;
+	dev = vinteg_create(false);
+	if (IS_ERR(dev)) {
+		err = PTR_ERR(dev);
+		goto out;
 	}
-	return sysfs_emit(buf, "%d\n", index);
+	/* It may be removed as soon as it is there. */
+	index = dev->index;
+	err = vinteg_add(dev);
+	if (err)
+		vinteg_destroy(dev);
+out:
+	if (err) {
+		vinteg_err_limited("hot_add failed (%d)\n", err);
+		return err;
+	}
+	return sysfs_emit(buf, "%u\n", index);
 }
 
 /* Reading has an effect, so not for everybody. */
@@ -194,9 +206,9 @@ static int __init vinteg_check_params(void)
 }
 
 /* What was asked for on the modprobe line, for one device. */
-static int __init vinteg_apply_params(unsigned int i)
+static int __init vinteg_apply_params(struct vinteg *dev)
 {
-	struct vinteg *dev = vinteg_find(i);
+	unsigned int i = dev->index;
 	int err = 0;
 
 	if (i < nr_cache_policy)
@@ -234,15 +246,20 @@ static int __init vinteg_init(void)
 	 * nobody can open a device until nothing can fail any more.
 	 */
 	for (i = 0; i < nr; i++) {
-		err = vinteg_add(true);
-		if (err < 0) {
-			pr_err("can't create device %u of %u (%d)\n", i + 1,
-			       nr, err);
-			goto out_devices;
+		struct vinteg *dev = vinteg_create(true);
+
+		if (IS_ERR(dev)) {
+			err = PTR_ERR(dev);
+			goto out_create;
 		}
-		err = vinteg_apply_params(i);
+		err = vinteg_apply_params(dev);
 		if (err)
 			goto out_devices;
+	}
+	for (i = 0; i < nr; i++) {
+		err = vinteg_add(vinteg_find(i));
+		if (err)
+			goto out_create;
 	}
 	err = class_register(&vinteg_control_class);
 	if (err)
@@ -251,6 +268,8 @@ static int __init vinteg_init(void)
 		vinteg_publish(vinteg_find(i));
 	return 0;
 
+out_create:
+	pr_err("can't create device %u of %u (%d)\n", i + 1, nr, err);
 out_devices:
 	vinteg_remove_all();
 	vinteg_control_exit();

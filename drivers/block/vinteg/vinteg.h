@@ -360,7 +360,9 @@ extern unsigned int vinteg_nr_hw_queues;
 extern unsigned int vinteg_hw_queue_depth;
 
 /* device.c */
-int vinteg_add(bool claimed);
+struct vinteg *vinteg_create(bool claimed);
+int vinteg_add(struct vinteg *dev);
+void vinteg_destroy(struct vinteg *dev);
 struct vinteg *vinteg_find(unsigned int index);
 int vinteg_hot_remove(int index);
 void vinteg_remove_all(void);
