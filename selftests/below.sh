@@ -98,7 +98,18 @@ below_slow()
 		dm suspend --noflush --nolockfs vtslow && dm resume vtslow
 }
 
-# below_mount ext4|xfs [OPTIONS]: a new filesystem, at $BELOW_FS. Its timers are far
+# below_slow_part FIRST COUNT WRITE: so many milliseconds each write to these sectors takes,
+# and all else nothing.
+below_slow_part()
+{
+	local map=/dev/mapper/vtmap end=$(($1 + $2))
+
+	printf '%s\n' "0 $1 linear $map 0" "$1 $2 delay $map $1 0 $map $1 $3 $map $1 0" \
+		"$end $((BELOW_SECTORS - end)) linear $map $end" | dm load vtslow &&
+		dm suspend --noflush --nolockfs vtslow && dm resume vtslow
+}
+
+# below_mount ext4|xfs|btrfs [OPTIONS]: a new filesystem, at $BELOW_FS. Its timers are far
 # off, so that whatever reaches the disk was asked for.
 below_mount()
 {
@@ -111,6 +122,10 @@ below_mount()
 		mkfs.xfs -q -f $BELOW_MAP &&
 			mount ${2:+-o "$2"} $BELOW_MAP "$BELOW_FS" &&
 			echo 90000 >/proc/sys/fs/xfs/xfssyncd_centisecs
+		;;
+	btrfs)
+		mkfs.btrfs -q -f $BELOW_MAP >/dev/null &&
+			mount -o "commit=900${2:+,$2}" $BELOW_MAP "$BELOW_FS"
 		;;
 	esac
 }

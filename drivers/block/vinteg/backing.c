@@ -139,6 +139,20 @@ static void vinteg_probe_sync(struct vinteg_backing *backing)
 	/* Without FUA on the disk, one sync for several writes is cheaper. */
 	backing->native_dsync = backing->one_sync && bdev &&
 		(!bdev_write_cache(bdev) || bdev_fua(bdev));
+	/*
+	 * iomap forces the data of a clean block with FUA, but the file system
+	 * syncs if there is metadata to be written.
+	 */
+	backing->native_flushes = backing->native_dsync &&
+		!vinteg_is_bdev(backing) && bdev_write_cache(bdev);
+
+	/*
+	 * btrfs_sync_file() logs the extents of direct writes that are under
+	 * way, too, and waits for those of the page cache only (6.1 to 7.3).
+	 * After a power cut the log leads to blocks that were never written,
+	 * in place of those that were synced before.
+	 */
+	backing->syncs_alone = vinteg_on_fs(backing, "btrfs");
 
 	/* The same ones: what others do in the submitter's context is open. */
 	backing->can_nowait = backing->one_sync && bdev && bdev_nowait(bdev) &&

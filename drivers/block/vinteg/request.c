@@ -69,12 +69,14 @@ static void vinteg_cmd_synced(struct vinteg_sync_waiter *waiter, int error)
 	vinteg_cmd_end(cmd, error);
 }
 
-static void vinteg_cmd_sync(struct vinteg_cmd *cmd, loff_t start, loff_t end)
+static void vinteg_cmd_sync(struct vinteg_cmd *cmd, loff_t start, loff_t end,
+			    bool settled)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 
 	cmd->sync.start = start;
 	cmd->sync.end = end;
+	cmd->sync.settled = settled;
 	cmd->sync.forgive = false;
 	cmd->sync.done = vinteg_cmd_synced;
 	vinteg_sync_add(vinteg_of_request(rq), &cmd->sync);
@@ -112,11 +114,12 @@ void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable)
 	/* Then its sync has the word. */
 	if (durable && vinteg_backing_stopped(dev->backing))
 		durable = false;
-	if (error || durable || !cmd->plan.durable) {
+	if (error || !cmd->plan.durable ||
+	    (durable && !vinteg_native_in_doubt(dev))) {
 		vinteg_cmd_end(cmd, error);
 		return;
 	}
-	vinteg_cmd_sync(cmd, pos, pos + blk_rq_bytes(rq) - 1);
+	vinteg_cmd_sync(cmd, pos, pos + blk_rq_bytes(rq) - 1, durable);
 }
 
 /**
@@ -313,7 +316,7 @@ static bool vinteg_start_request(struct request *rq)
 	case VINTEG_CALL_SYNC:
 		trace_vinteg_issue(rq, VINTEG_CALL_SYNC, 0, LLONG_MAX, false,
 				   true, false);
-		vinteg_cmd_sync(cmd, 0, LLONG_MAX);
+		vinteg_cmd_sync(cmd, 0, LLONG_MAX, false);
 		return false;
 	case VINTEG_CALL_READ:
 		return true;

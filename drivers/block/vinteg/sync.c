@@ -55,66 +55,36 @@ static int vinteg_sync_ranges(struct vinteg_backing *backing,
 	return first_error;
 }
 
-/**
- * vinteg_native_begin() - a durable write in one step is about to be issued
- * @cmd: its command
- *
- * The file system may sync as a part of it, and be told of an error that a sync
- * of this device beside it is not told of.  So that one waits for the other.
- *
- * Context: any.
- */
-void vinteg_native_begin(struct vinteg_cmd *cmd)
+static void vinteg_sync_may_go(struct vinteg_range *range)
 {
-	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
-
-	WRITE_ONCE(cmd->turn, READ_ONCE(dev->syncer.turn));
-	WRITE_ONCE(cmd->native, true);
+	complete(&container_of(range, struct vinteg_syncer, range)->alone);
 }
 
-/**
- * vinteg_native_end() - such a write is over, and the sticky error set if need be
- * @cmd: its command
- *
- * Context: any.
- */
-void vinteg_native_end(struct vinteg_cmd *cmd)
+static void vinteg_sync_enter(struct vinteg *dev)
 {
-	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+	struct vinteg_syncer *syncer = &dev->syncer;
 
-	WRITE_ONCE(cmd->native, false);
-	if (wq_has_sleeper(&dev->syncer.natives))
-		wake_up(&dev->syncer.natives);
+	/* Before the sync; pairs with vinteg_native_in_doubt(). */
+	smp_store_mb(syncer->syncing, true);
+	if (!dev->backing->syncs_alone)
+		return;
+	/* Those who want to write wait until the sync is over. */
+	syncer->range = (struct vinteg_range) {
+		.last		= LLONG_MAX,
+		.kind		= VINTEG_RANGE_ALONE,
+		.granted	= vinteg_sync_may_go,
+	};
+	reinit_completion(&syncer->alone);
+	if (!vinteg_range_lock(&dev->ranges, &syncer->range))
+		wait_for_completion(&syncer->alone);
 }
 
-struct vinteg_natives {
-	unsigned int turn;
-	bool found;
-};
-
-static bool vinteg_find_native(struct request *rq, void *data)
+static void vinteg_sync_leave(struct vinteg *dev)
 {
-	struct vinteg_cmd *cmd = blk_mq_rq_to_pdu(rq);
-	struct vinteg_natives *natives = data;
-
-	natives->found = READ_ONCE(cmd->native) &&
-		READ_ONCE(cmd->turn) != natives->turn;
-	return !natives->found;
-}
-
-static bool vinteg_natives_are_done(struct vinteg *dev)
-{
-	struct vinteg_natives natives = { .turn = dev->syncer.turn };
-
-	blk_mq_tagset_busy_iter(&dev->tag_set, vinteg_find_native, &natives);
-	return !natives.found;
-}
-
-/* Only for those that had begun when the sync ended: others can't starve it. */
-static void vinteg_wait_for_natives(struct vinteg *dev)
-{
-	WRITE_ONCE(dev->syncer.turn, dev->syncer.turn + 1);
-	wait_event(dev->syncer.natives, vinteg_natives_are_done(dev));
+	if (dev->backing->syncs_alone)
+		vinteg_range_unlock(&dev->ranges, &dev->syncer.range);
+	/* After the sticky error has been set; pairs as above. */
+	smp_store_release(&dev->syncer.syncing, false);
 }
 
 static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
@@ -133,6 +103,7 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 	}
 	all = end == LLONG_MAX;
 
+	vinteg_sync_enter(dev);
 	if (!backing->read_only)
 		vinteg_backing_knock(backing);
 	if (backing->read_only) {
@@ -153,7 +124,7 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 			errseq_check(&backing->mapping->wb_err,
 				     backing->wb_since);
 	if (!error && backing->native_dsync)
-		vinteg_wait_for_natives(dev);
+		vinteg_native_wait(dev);
 
 	vinteg_count(dev, VINTEG_STAT_BACKING_SYNCS);
 	trace_vinteg_sync(dev->disk, all ? 0 : start, end, nr, error);
@@ -161,6 +132,7 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 		set_bit(VINTEG_UNSYNCED, &dev->flags);
 		vinteg_fail_durability(dev, error, "sync");
 	}
+	vinteg_sync_leave(dev);
 	return error;
 }
 
@@ -206,6 +178,7 @@ static void vinteg_sync_work(struct work_struct *work)
 	struct vinteg_syncer *syncer = &dev->syncer;
 	struct vinteg_sync_waiter *waiter, *tmp;
 	unsigned int pf = vinteg_worker_begin();
+	LIST_HEAD(settled);
 	LIST_HEAD(batch);
 	int error;
 
@@ -217,18 +190,24 @@ static void vinteg_sync_work(struct work_struct *work)
 		if (list_empty(&batch))
 			break;
 
-		/* Never beside a sync, which would not see its error then. */
 		list_for_each_entry_safe(waiter, tmp, &batch, entry) {
+			if (waiter->settled)
+				list_move_tail(&waiter->entry, &settled);
 			if (!waiter->forgive)
 				continue;
+			/* Never beside a sync, which would not see its error. */
 			list_del(&waiter->entry);
 			waiter->done(waiter,
 				     vinteg_pardon(dev, waiter->failures));
 		}
-		if (list_empty(&batch))
-			continue;
+		error = 0;
+		if (!list_empty(&batch))
+			error = vinteg_sync_batch(dev, &batch);
+		else if (atomic_read(&syncer->nr_natives))
+			vinteg_native_wait(dev);
 
-		error = vinteg_sync_batch(dev, &batch);
+		/* What they were to be told of has become the sticky error. */
+		list_splice_tail_init(&settled, &batch);
 		list_for_each_entry_safe(waiter, tmp, &batch, entry) {
 			list_del(&waiter->entry);
 			waiter->done(waiter, error);
@@ -248,6 +227,7 @@ void vinteg_sync_init(struct vinteg *dev)
 	spin_lock_init(&dev->syncer.lock);
 	INIT_LIST_HEAD(&dev->syncer.waiting);
 	INIT_WORK(&dev->syncer.work, vinteg_sync_work);
+	init_completion(&dev->syncer.alone);
 	init_waitqueue_head(&dev->syncer.natives);
 	spin_lock_init(&dev->error_lock);
 }

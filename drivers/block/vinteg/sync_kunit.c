@@ -81,30 +81,38 @@ static void test_told(struct vinteg_sync_waiter *waiter, int error)
 	complete(&w->done);
 }
 
-static void ask(struct sync_test *t, int i, loff_t start, loff_t end)
+static void ask_for(struct sync_test *t, int i,
+		    const struct vinteg_sync_waiter waiter)
 {
 	struct test_waiter *w = &t->w[i];
 
-	memset(w, 0, sizeof(*w));
-	w->owner = t;
-	w->waiter.start = start;
-	w->waiter.end = end;
+	*w = (struct test_waiter) { .waiter = waiter, .owner = t };
 	w->waiter.done = test_told;
 	init_completion(&w->done);
 	vinteg_sync_add(&t->dev, &w->waiter);
 }
 
+static void ask(struct sync_test *t, int i, loff_t start, loff_t end)
+{
+	ask_for(t, i, (struct vinteg_sync_waiter) { .start = start, .end = end });
+}
+
 static void ask_to_forgive(struct sync_test *t, int i, unsigned int failures)
 {
-	struct test_waiter *w = &t->w[i];
+	ask_for(t, i, (struct vinteg_sync_waiter) {
+		.forgive = true, .failures = failures });
+}
 
-	memset(w, 0, sizeof(*w));
-	w->owner = t;
-	w->waiter.forgive = true;
-	w->waiter.failures = failures;
-	w->waiter.done = test_told;
-	init_completion(&w->done);
-	vinteg_sync_add(&t->dev, &w->waiter);
+static void ask_settled(struct sync_test *t, int i)
+{
+	ask_for(t, i, (struct vinteg_sync_waiter) { .settled = true });
+}
+
+static int granted;
+
+static void test_granted(struct vinteg_range *range)
+{
+	granted++;
 }
 
 /* Asks for a sync by waiter 0 that runs until let_go(). */
@@ -157,6 +165,7 @@ static int sync_test_init(struct kunit *test)
 	init_completion(&t->held);
 	init_completion(&t->release);
 	strscpy(t->disk.disk_name, "vinteg-kunit");
+	vinteg_range_init(&t->dev.ranges);
 	vinteg_sync_init(&t->dev);
 	t->dev.disk = &t->disk;
 	t->dev.backing = &t->backing;
@@ -368,6 +377,84 @@ static void sync_forgive_waits(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, t->dev.pardons, 1);
 }
 
+/* Nothing to sync for him, but he hears of the one that was under way. */
+static void sync_settled(struct kunit *test)
+{
+	struct sync_test *t = test->priv;
+
+	ask_settled(t, 0);
+	expect_told(test, 0, 0);
+	KUNIT_EXPECT_EQ(test, t->syncs, 0);
+
+	hold_a_sync(test, -EIO);
+	ask_settled(t, 1);
+	KUNIT_EXPECT_EQ(test, t->w[1].told, 0);
+	let_go(t);
+	expect_told(test, 0, -EIO);
+	expect_told(test, 1, 0);
+	KUNIT_EXPECT_EQ(test, t->syncs, 1);
+	KUNIT_EXPECT_EQ(test, t->dev.error, -EIO);
+
+	/* Among others he shares what they are told. */
+	hold_a_sync(test, 0);
+	ask_settled(t, 1);
+	t->error = -ENOSPC;
+	ask(t, 2, 0, LLONG_MAX);
+	let_go(t);
+	expect_told(test, 1, -ENOSPC);
+	expect_told(test, 2, -ENOSPC);
+	KUNIT_EXPECT_EQ(test, t->syncs, 3);
+}
+
+/* Of a durable write that may have flushed the disk's cache. */
+static void sync_native_in_doubt(struct kunit *test)
+{
+	struct sync_test *t = test->priv;
+
+	hold_a_sync(test, 0);
+	KUNIT_EXPECT_FALSE(test, vinteg_native_in_doubt(&t->dev));
+	t->backing.native_flushes = true;
+	KUNIT_EXPECT_TRUE(test, vinteg_native_in_doubt(&t->dev));
+	let_go(t);
+	expect_told(test, 0, 0);
+	KUNIT_EXPECT_FALSE(test, vinteg_native_in_doubt(&t->dev));
+
+	atomic_inc(&t->dev.syncer.nr_natives);
+	KUNIT_EXPECT_TRUE(test, vinteg_native_in_doubt(&t->dev));
+	atomic_dec(&t->dev.syncer.nr_natives);
+	KUNIT_EXPECT_FALSE(test, vinteg_native_in_doubt(&t->dev));
+}
+
+/* Where a sync and direct writes must not meet, each waits for the other. */
+static void sync_alone(struct kunit *test)
+{
+	struct sync_test *t = test->priv;
+	struct vinteg_range write = {
+		.start	 = 4096,
+		.last	 = 8191,
+		.kind	 = VINTEG_RANGE_DIRECT,
+		.granted = test_granted,
+	};
+
+	t->backing.syncs_alone = true;
+	KUNIT_EXPECT_TRUE(test, vinteg_range_lock(&t->dev.ranges, &write));
+	ask(t, 0, 0, LLONG_MAX);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&t->w[0].done,
+							  HZ / 5), 0);
+	KUNIT_EXPECT_EQ(test, t->syncs, 0);
+	vinteg_range_unlock(&t->dev.ranges, &write);
+	expect_told(test, 0, 0);
+
+	hold_a_sync(test, 0);
+	granted = 0;
+	KUNIT_EXPECT_FALSE(test, vinteg_range_lock(&t->dev.ranges, &write));
+	KUNIT_EXPECT_EQ(test, granted, 0);
+	let_go(t);
+	expect_told(test, 0, 0);
+	KUNIT_EXPECT_EQ(test, granted, 1);
+	vinteg_range_unlock(&t->dev.ranges, &write);
+}
+
 /* Forgiving is no sync, and keeps nobody from his. */
 static void sync_forgive_among_others(struct kunit *test)
 {
@@ -394,6 +481,9 @@ static struct kunit_case sync_cases[] = {
 	KUNIT_CASE(sync_error),
 	KUNIT_CASE(sync_error_of_others),
 	KUNIT_CASE(sync_of_a_file_that_is_only_read),
+	KUNIT_CASE(sync_settled),
+	KUNIT_CASE(sync_native_in_doubt),
+	KUNIT_CASE(sync_alone),
 	KUNIT_CASE(sync_forgive_waits),
 	KUNIT_CASE(sync_forgive_among_others),
 	{}

@@ -17,6 +17,7 @@
  *   data.c     a plan's data part: read, write, fallocate
  *   charge.c   which control group that is charged to
  *   range.c    keeping direct and page-cache writes to one folio apart
+ *   native.c   durable writes in one step, and who has to wait for them
  *   sync.c     grouped syncs, the sticky error, the write_cache override
  *   stats.c, sysfs.c, trace.c, log.h
  */
@@ -25,6 +26,7 @@
 
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/kref.h>
 #include <linux/list.h>
@@ -64,7 +66,7 @@ struct vinteg;
 enum vinteg_range_kind {
 	VINTEG_RANGE_DIRECT,	/* direct I/O on whole pages */
 	VINTEG_RANGE_CACHED,	/* through the page cache */
-	VINTEG_RANGE_ALONE,	/* direct I/O on a part of a page */
+	VINTEG_RANGE_ALONE,	/* direct I/O on a part of a page, or a sync */
 };
 
 struct vinteg_range {
@@ -89,6 +91,8 @@ struct vinteg_range_lock {
  * @entry: link in &struct vinteg_syncer.waiting
  * @start: first byte that must be durable
  * @end: last byte that must be durable, LLONG_MAX for all of the file
+ * @settled: nothing to sync either; whether what has been made durable has
+ *	survived what goes on beside it
  * @forgive: nothing to sync; forget the failures up to @failures
  * @failures: how many the operator may have known of
  * @done: called once, in process context, with 0 or a negative errno
@@ -97,6 +101,7 @@ struct vinteg_sync_waiter {
 	struct list_head entry;
 	loff_t start;
 	loff_t end;
+	bool settled;
 	bool forgive;
 	unsigned int failures;
 	void (*done)(struct vinteg_sync_waiter *waiter, int error);
@@ -107,7 +112,12 @@ struct vinteg_syncer {
 	struct list_head waiting;
 	bool running;
 	struct work_struct work;
-	unsigned int turn;	/* counts syncs; written by the worker alone */
+	/* The rest but @nr_natives is the worker's. */
+	bool syncing;		/* the file is being synced */
+	struct vinteg_range range; /* held meanwhile, if the file needs that */
+	struct completion alone;
+	unsigned int turn;	/* which durable writes are waited for */
+	atomic_t nr_natives;	/* under way, if they may flush the disk */
 	wait_queue_head_t natives; /* the worker, waiting for durable writes */
 };
 
@@ -127,6 +137,9 @@ struct vinteg_syncer {
  * @folio_size: bytes; the largest folio of the file's page cache
  * @native_dsync: a direct write with IOCB_DSYNC is at least as cheap as a
  *	write and a sync
+ * @native_flushes: and it may flush the disk's cache; if that fails, what
+ *	others had there may be lost
+ * @syncs_alone: a sync must have no direct write beside it
  * @notices_late: that the journal was aborted, when it is next used
  * @tells_stop: the file system says in a read of nothing that it has shut down
  * @one_sync: a sync of any one range covers the metadata and the disk cache
@@ -153,6 +166,8 @@ struct vinteg_backing {
 	bool stable_writes;
 	bool can_discard;
 	bool native_dsync;
+	bool native_flushes;
+	bool syncs_alone;
 	bool notices_late;
 	bool tells_stop;
 	bool one_sync;
@@ -461,14 +476,18 @@ static inline bool vinteg_range_idle(struct vinteg_range_lock *lock)
 	return data_race(RB_EMPTY_ROOT(&lock->held.rb_root));
 }
 
+/* native.c */
+void vinteg_native_begin(struct vinteg_cmd *cmd);
+void vinteg_native_end(struct vinteg_cmd *cmd);
+bool vinteg_native_in_doubt(struct vinteg *dev);
+void vinteg_native_wait(struct vinteg *dev);
+
 /* sync.c */
 void vinteg_sync_init(struct vinteg *dev);
 void vinteg_sync_add(struct vinteg *dev, struct vinteg_sync_waiter *waiter);
 int vinteg_sync_all(struct vinteg *dev);
 void vinteg_fail_durability(struct vinteg *dev, int error, const char *what);
 int vinteg_sync_forgive(struct vinteg *dev, unsigned int failures);
-void vinteg_native_begin(struct vinteg_cmd *cmd);
-void vinteg_native_end(struct vinteg_cmd *cmd);
 void vinteg_note_write(struct vinteg *dev, bool durable);
 bool vinteg_override(struct vinteg *dev);
 void vinteg_upkeep(struct work_struct *work);

@@ -1,0 +1,142 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Durable writes and syncs that are under way at the same time: who has to wait for whom, so
+# that what is acknowledged is there even if another one fails, or the power does. On a disk
+# that takes long to write to a part of the file.
+
+. "$(dirname "$0")/lib.sh"
+start blkio dmsetup mkfs.ext4 mkfs.btrfs filefrag taskset
+without_udev
+. "$HERE/below.sh"
+
+SLOW=2000	# milliseconds
+
+# now: in milliseconds
+now()
+{
+	echo $((${EPOCHREALTIME/./} / 1000))
+}
+
+# on_slow_part FS: the second half of a file of 2 MiB there is slow, and nothing else; it has
+# not been written to since it was allocated, so that no file system puts it elsewhere.
+on_slow_part()
+{
+	local first count
+
+	below_mount "$1"
+	fallocate -l 2M "$BELOW_FS/img"
+	sync
+	read -r first count <<<"$(below_extents "$BELOW_FS/img" | head -n 1)"
+	[ "$count" = 4096 ]
+	bind "$BELOW_FS/img"
+	[ "$1" = btrfs ] || blkio write $DEV 0 1M count=2
+	blkio flush $DEV
+	below_slow_part $((first + 2048)) 2048 $SLOW
+}
+
+leave()
+{
+	below_slow 0 0
+	reset
+	umount "$BELOW_FS"
+}
+
+# takes COMMAND...: sets TOOK to how many milliseconds.
+takes()
+{
+	local begin
+
+	begin=$(now)
+	"$@"
+	TOOK=$(($(now) - begin))
+}
+
+# beside WRITE... -- COMMAND...: TOOK is what the command takes, while a write is under way
+# to the slow part that has begun before.
+beside()
+{
+	local write=() begin slow
+
+	while [ "$1" != -- ]; do
+		write+=("$1")
+		shift
+	done
+	shift
+	begin=$(now)
+	"${write[@]}" & slow=$!
+	sleep 0.3
+	takes "$@"
+	wait $slow
+	# Or it was not slow at all.
+	[ $(($(now) - begin)) -ge $((SLOW * 9 / 10)) ]
+}
+
+# catches: a write that is acknowledged as durable because its own flush of the disk's cache
+# has succeeded, while another's had failed a moment before, and what was in the cache is lost.
+durable_writes_wait()
+{
+	on_slow_part ext4
+	set_attr cache_policy "$1"
+	beside blkio write $DEV 1M 4k fua -- blkio write $DEV 0 4k fua
+	[ $TOOK -ge 1000 ]
+	# Who promises less need not wait,
+	beside blkio write $DEV 1088k 4k fua -- blkio write $DEV 64k 4k
+	[ "$1" != none ] || [ $TOOK -lt 1000 ]
+	# nor who is alone.
+	takes blkio write $DEV 128k 4k fua
+	[ $TOOK -lt 1000 ]
+	leave
+}
+
+# catches: a FLUSH that is told nothing of a flush that has failed as a part of a write that
+# came through another hardware queue.
+flush_waits_on_all_queues()
+{
+	local cpu other
+
+	on_slow_part ext4
+	for cpu in 0 1; do
+		taskset -c $((1 - cpu)) blkio write $DEV $((1088 + 4 * cpu))k 4k & other=$!
+		beside taskset -c $cpu blkio write $DEV 1M 4k fua -- blkio flush $DEV
+		[ $TOOK -ge 1000 ]
+		wait $other
+	done
+	leave
+}
+
+# catches: a btrfs that logs blocks which are not written yet; after a power cut they can't
+# be read.
+flush_waits_on_btrfs()
+{
+	on_slow_part btrfs
+	beside blkio write $DEV 1M 4k -- blkio flush $DEV
+	[ $TOOK -ge 1000 ]
+	leave
+}
+
+# Others don't log what is under way.
+flush_does_not_wait()
+{
+	on_slow_part "$1"
+	beside blkio write $DEV 1M 4k -- blkio flush $DEV
+	[ $TOOK -lt 1000 ]
+	leave
+}
+
+load
+modprobe -q dm-delay || true	# built into some kernels
+must below_start fua slow
+check "none: a durable write is acknowledged after those that began before it" \
+	durable_writes_wait none
+check "directsync: a durable write is acknowledged after those that began before it" \
+	durable_writes_wait directsync
+if [ "$(nproc)" -ge 2 ]; then
+	check "a FLUSH waits for durable writes that are under way on any queue" \
+		flush_waits_on_all_queues
+else
+	ktap_test_skip "a FLUSH waits for durable writes on any queue: there is but one"
+fi
+check "btrfs: a FLUSH waits for direct writes that are under way" flush_waits_on_btrfs
+check "ext4: a FLUSH does not" flush_does_not_wait ext4
+finish
