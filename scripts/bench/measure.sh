@@ -13,6 +13,10 @@
 
 PERCENTILES=1:5:10:20:30:40:50:60:70:80:90:95:98:99:99.5:99.9:99.95:99.99
 
+# What the writer beside readers does in a second: the same for all, or those would do best
+# that hardly let it write. Less than the slowest disk can do.
+BESIDE=500
+
 # Beside a measurement of instructions, in ms: until all is in flight, and what is looked at.
 SETTLE=60
 WINDOW=400
@@ -23,7 +27,7 @@ measure()
 	case $1 in
 	mounted)	shift; measure_mounted "$@" ;;
 	+writer)	shift; measure_device "$*" "--name=writer --new_group --numjobs=1
-				--rw=randwrite --bs=4k --fsync=1" ;;
+				--rw=randwrite --bs=4k --fsync=1 --rate_iops=$BESIDE" ;;
 	*)		measure_device "$*" ;;
 	esac
 }
