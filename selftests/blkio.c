@@ -35,6 +35,7 @@ struct job {
 	__u64 seed;		/* 0 stands for a sector of zeroes */
 	int fua, buffered;
 	int blocking;		/* never with REQ_NOWAIT */
+	int polled;		/* with REQ_POLLED, if the disk knows that */
 };
 
 struct ring {
@@ -66,9 +67,9 @@ static void *ring_map(int fd, size_t size, off_t what)
 	return p;
 }
 
-static void ring_open(struct ring *r)
+static void ring_open(struct ring *r, unsigned int flags)
 {
-	struct io_uring_params p = { 0 };
+	struct io_uring_params p = { .flags = flags };
 	char *sq, *cq;
 
 	r->fd = syscall(__NR_io_uring_setup, DEPTH, &p);
@@ -93,7 +94,7 @@ static void ring_open(struct ring *r)
 static int write_batch(struct ring *r, int fd, const struct job *j, char *buf,
 		       unsigned int first, unsigned int nr)
 {
-	unsigned int i, slot, head, tail = *r->sq_tail;
+	unsigned int i, slot, head, tail = *r->sq_tail, submit = nr, done = 0;
 	int err = 0;
 
 	for (i = 0; i < nr; i++) {
@@ -114,22 +115,22 @@ static int write_batch(struct ring *r, int fd, const struct job *j, char *buf,
 		r->sq_array[slot] = slot;
 	}
 	__atomic_store_n(r->sq_tail, tail, __ATOMIC_RELEASE);
-	while (syscall(__NR_io_uring_enter, r->fd, nr, nr,
-		       IORING_ENTER_GETEVENTS, NULL, 0) < 0) {
-		if (errno != EINTR)
+	/* Who polls may be sent back before all are done. */
+	for (head = *r->cq_head; done < nr;) {
+		if (syscall(__NR_io_uring_enter, r->fd, submit, nr - done,
+			    IORING_ENTER_GETEVENTS, NULL, 0) < 0 && errno != EINTR)
 			return -errno;
-		nr = 0;
-	}
-	head = *r->cq_head;
-	for (; head != __atomic_load_n(r->cq_tail, __ATOMIC_ACQUIRE); head++) {
-		int res = r->cqes[head & *r->cq_mask].res;
+		submit = 0;
+		for (; head != __atomic_load_n(r->cq_tail, __ATOMIC_ACQUIRE); head++, done++) {
+			int res = r->cqes[head & *r->cq_mask].res;
 
-		if (res < 0 && !err)
-			err = res;
-		else if (res >= 0 && (__u64)res != j->len && !err)
-			err = -EREMOTEIO;	/* a short write has no errno */
+			if (res < 0 && !err)
+				err = res;
+			else if (res >= 0 && (__u64)res != j->len && !err)
+				err = -EREMOTEIO;	/* a short write has no errno */
+		}
+		__atomic_store_n(r->cq_head, head, __ATOMIC_RELEASE);
 	}
-	__atomic_store_n(r->cq_head, head, __ATOMIC_RELEASE);
 	return err;
 }
 
@@ -157,7 +158,7 @@ static int do_write(int fd, const struct job *j, char *buf)
 
 	if (j->buffered)
 		return write_buffered(fd, j, buf);
-	ring_open(&ring);
+	ring_open(&ring, j->polled ? IORING_SETUP_IOPOLL : 0);
 	for (i = 0; i < j->count && !err; i += nr) {
 		nr = j->count - i < j->depth ? j->count - i : j->depth;
 		err = write_batch(&ring, fd, j, buf, i, nr);
@@ -227,7 +228,7 @@ static void bad_usage(void)
 {
 	fprintf(stderr,
 		"usage: blkio write|read|verify|discard|zero FILE OFFSET LENGTH [count=N] [step=N]\n"
-		"             [seed=N] [depth=N] [fua] [buffered] [blocking]\n"
+		"             [seed=N] [depth=N] [fua] [buffered] [blocking] [polled]\n"
 		"       blkio flush FILE\n");
 	exit(2);
 }
@@ -253,6 +254,8 @@ static void parse(struct job *j, char **arg)
 			j->buffered = 1;
 		else if (!strcmp(*arg, "blocking"))
 			j->blocking = 1;
+		else if (!strcmp(*arg, "polled"))
+			j->polled = 1;
 		else if (!strncmp(*arg, "count=", 6))
 			j->count = number(*arg + 6);
 		else if (!strncmp(*arg, "step=", 5))

@@ -104,6 +104,26 @@ reader_does_not_wait()
 	fails grep vinteg <<<"$stack"
 }
 
+# Newer kernels refuse what can't be polled, older ones wait for it all the same.
+# catches: a request that never ends for who polls, or one that fails without a word.
+polled()
+{
+	local p said
+
+	for p in $POLICIES; do
+		set_attr cache_policy "$p"
+		said=$(blkio write $DEV 0 4k count=64 depth=16 seed=5 polled fua) || true
+		echo "$p: $said"
+		case $said in
+		ok)		says ok blkio verify $DEV 0 4k count=64 seed=5 ;;
+		EOPNOTSUPP)	says ok blkio write $DEV 0 4k count=64 depth=16 seed=5 fua ;;
+		*)		return 1 ;;
+		esac
+		[ "$(attr inflight | xargs)" = "0 0" ]
+	done
+	set_attr cache_policy none
+}
+
 load
 modprobe -q dm-delay || true	# built into some kernels
 below_start fua slow && below_mount ext4 && below_file img 4 && bind "$BELOW_FS/img" ||
@@ -124,6 +144,7 @@ below_stop
 make_disk vtfast 64 && mkfs.ext4 -q -b 4096 /dev/vtfast && mount /dev/vtfast "$BELOW_FS" &&
 	below_file img 4 && bind "$BELOW_FS/img" || ktap_exit_fail_msg "no fast disk"
 at_exit umount "$BELOW_FS"
+check "who polls for the end of a request gets it, or is told that he can't" polled
 for p in none writeback; do
 	check "$p: a limit of the submitter's file size is not for disks" \
 		file_size_limit_is_for_files $p
