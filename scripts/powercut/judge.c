@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "oracle.h"
@@ -16,8 +17,10 @@
 
 #define CHUNK	2048	/* sectors that are read at a time */
 #define SHOWN	10
+/* No stamp, and no content that a disk has at first. */
+#define UNREADABLE	0xa5
 
-static __u64 found[VERDICTS];
+static __u64 found[VERDICTS], unreadable;
 
 static void look_at(const struct oracle *oracle, __u64 lba, const void *sector)
 {
@@ -32,6 +35,25 @@ static void look_at(const struct oracle *oracle, __u64 lba, const void *sector)
 	puts(text);
 }
 
+/*
+ * What can't be read was neither there before nor written: file systems with
+ * checksums say so of blocks that their metadata has, and the disk has not.
+ */
+static void read_sectors(int fd, __u64 lba, __u64 n, unsigned char *buffer)
+{
+	__u64 i;
+
+	if (pread(fd, buffer, n * SECTOR_SIZE, lba * SECTOR_SIZE) == (ssize_t)(n * SECTOR_SIZE))
+		return;
+	for (i = 0; i < n; i++, lba++, buffer += SECTOR_SIZE) {
+		if (pread(fd, buffer, SECTOR_SIZE, lba * SECTOR_SIZE) == SECTOR_SIZE)
+			continue;
+		if (unreadable++ < SHOWN)
+			printf("sector %llu: can't be read\n", lba);
+		memset(buffer, UNREADABLE, SECTOR_SIZE);
+	}
+}
+
 static void look_at_all(const struct oracle *oracle, const char *path)
 {
 	__u64 sectors = oracle_counts(oracle)->sectors, lba, i, n;
@@ -42,12 +64,12 @@ static void look_at_all(const struct oracle *oracle, const char *path)
 		err(2, "%s", path);
 	for (lba = 0; lba < sectors; lba += n) {
 		n = sectors - lba < CHUNK ? sectors - lba : CHUNK;
-		if (pread(fd, buffer, n * SECTOR_SIZE, lba * SECTOR_SIZE) !=
-		    (ssize_t)(n * SECTOR_SIZE))
-			err(2, "%s: sector %llu", path, lba);
+		read_sectors(fd, lba, n, buffer);
 		for (i = 0; i < n; i++)
 			look_at(oracle, lba + i, buffer + i * SECTOR_SIZE);
 	}
+	if (unreadable == sectors)
+		errx(2, "%s: nothing can be read", path);
 	close(fd);
 	free(buffer);
 }

@@ -95,6 +95,8 @@ PLACES="
 	xfs written fua errors
 	btrfs written volatile errors
 	raw - volatile errors
+	ext4 unwritten fua errors
+	btrfs reflinked fua errors
 "
 # The short form has to do with these.
 SHORT_PLACES="
