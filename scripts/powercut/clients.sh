@@ -14,62 +14,27 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/machines.sh"
 . "$(dirname "$0")/report.sh"
+. "$(dirname "$0")/rigs.sh"
 . "$(dirname "$0")/../vm/accident.sh"
 
 CUTS=${CUTS:-60}
 KERNELS=${KERNELS:-uml}
 SEED=${SEED:-1}
-# So many side by side in a machine, and so many in a row before it boots again.
-RIGS=2
+RIGS=${RIGS:-2}
 ROW=20
-TIMEOUT=1800
 
-part=${PLAN:-}
-case $* in
-'')		;;
---check)	check=1 ;;
-*)		die "usage: clients.sh [--check]" ;;
-esac
-[ "$(id -u)" = 0 ] || die "this has to be run as root: it builds root filesystems"
-need e2fsprogs
-here=$(cd "$(dirname "$0")" && pwd)
-# Kept until the next run, to be looked into.
-logs=${LOGS:-$CACHE/clients}
-rm -rf "$logs"
-mkdir -p "$logs"
-: >"$logs/cuts"
-: >"$logs/accidents"
-: >"$logs/notes"
+take_options "$@"
+here=$TOP/scripts/powercut
+logs_in "${LOGS:-$CACHE/clients}"
 
-# gather FOLDER SUITE: all of the job but the module.
 gather()
 {
-	local postgresql
+	local postgresql suite=bookworm
 
-	postgresql=$("$here/postgresql.sh" "$2")
-	mkdir -p "$1"
+	[ "$2" = uml ] || suite=$(suite_of "$2")
+	postgresql=$("$here/postgresql.sh" "$suite")
 	cp -a "$postgresql/"* "$logs/programs/disk" "$here/rig.sh" "$here/databases.sh" \
 		"$here/clients-guest.sh" "$1/"
-	cat >"$1/run" <<-END
-		#!/bin/bash
-		# Disks come and go; nobody but us is to look at them.
-		udevadm control --exit
-		modprobe nbd nbds_max=$((RIGS * 8)) max_part=0 || exit
-		modprobe vinteg num_devices=$RIGS || exit
-		mkdir /evidence
-		mount /dev/disk/by-id/virtio-evidence /evidence || exit
-		for ((rig = 0; rig < $RIGS; rig++)); do
-			RIG=\$rig ./clients-guest.sh <plan\$rig 2>&1 &
-			rigs+=(\$!)
-		done
-		status=0
-		for rig in "\${rigs[@]}"; do
-			wait \$rig || status=1
-		done
-		umount /evidence || exit
-		exit \$status
-	END
-	chmod +x "$1/run"
 }
 
 # HOST FILE DISK FS CLIENT: each comes with one policy after the other. No file is written
@@ -133,102 +98,22 @@ plan()
 	done
 }
 
-# boot KERNEL: runs the job there.
-boot()
+# as_expected SEED POLICY HOST FILE DISK FS CLIENT VERDICT ...
+as_expected()
 {
-	local kernel=$1 dir=$logs/$1 disk=$logs/$1/disk status=0
-
-	# Takes the evidence, if there is any.
-	rm -f "$disk"
-	mke2fs -q -t ext4 -O ^has_journal "$disk" 4G >/dev/null
-	machine "$kernel" "evidence,$disk" --job "$dir/job" --out "$dir/out" \
-		--timeout "$TIMEOUT" --follow --mem 3072 2>"$dir/log" || status=$?
-	debugfs -R "rdump / $dir/evidence" "$disk" >/dev/null 2>&1
-	rm -f "$disk"
-	return $status
+	case $2-$8 in
+	unsafe-* | *-kept)	;;
+	*)			return 1 ;;
+	esac
 }
 
-# follow KERNEL: reads what a machine says, and shows how it goes on.
-follow()
-{
-	local kernel=$1 line policy verdict beat=$((SECONDS + 20))
-
-	while IFS= read -r line; do
-		line=${line%$'\r'}
-		case $line in
-		"@cut "*)
-			echo "$kernel ${line#@cut }" >>"$logs/cuts"
-			read -r _ _ policy _ _ _ _ _ verdict _ <<<"$line"
-			case $policy-$verdict in
-			unsafe-* | *-kept)	;;
-			*)			step "$kernel: ${line#@cut }" ;;
-			esac
-			;;
-		"@note "*)
-			echo "$kernel ${line#@note }" >>"$logs/notes"
-			;;
-		*)
-			printf '%s\n' "$line" >>"$logs/$kernel/words"
-			;;
-		esac
-		if [ $SECONDS -ge $beat ]; then
-			step "$kernel: $(grep -c "^$kernel " "$logs/cuts") cuts"
-			beat=$((SECONDS + 20))
-		fi
-	done
-}
-
-# run KERNEL: all of the plan, in as many boots as it takes.
-run()
-{
-	local kernel=$1 dir=$logs/$1 suite=bookworm from total rig rc=0
-
-	[ "$kernel" = uml ] || suite=$(suite_of "$kernel")
-	mkdir -p "$dir/evidence"
-	build "$kernel" "$dir/job"
-	gather "$dir/job" "$suite"
-	total=$(wc -l <"$logs/plan")
-	for ((from = 1; from <= total; from += ROW * RIGS)); do
-		for ((rig = 0; rig < RIGS; rig++)); do
-			tail -n +$from "$logs/plan" | head -n $((ROW * RIGS)) |
-				awk -v n=$RIGS -v r=$rig '(NR - 1) % n == r' >"$dir/job/plan$rig"
-		done
-		boot "$kernel" | follow "$kernel" || rc=$?
-		[ $rc = 0 ] || break
-	done
-	if [ $rc != 0 ]; then
-		step "$kernel: the machine had an accident"
-		tail -n 30 "$dir/words" "$dir/log" >&2
-		echo "$kernel" >>"$logs/accidents"
-		# What a rig had to complain about, and what the kernel.
-		{ grep '^@trouble' "$dir/words" | tail -n 1; complaints "$dir/log" 4 4; } 2>/dev/null |
-			sed "s/^/$kernel $SEED accident /" >>"$logs/notes" || true
-	fi
-}
-
-# clients_report CUTS ACCIDENTS PLANNED: a line for each client, then what has to be true.
+# clients_report CUTS PLANNED: a line for each client, then what has to be true.
 clients_report()
 {
-	awk -v least="$LOSES" -v ktap="$check" -v part="$part" -v accidents="$2" -v planned="$3" \
+	awk -v least="$LOSES" -v ktap="$check" -v part="$part" -v planned="$2" \
 			-v notes="$logs/notes" "$EVIDENCE"'
-		function result(tried, good, text, of)
-		{
-			if (!tried && part)
-				return
-			good = tried && good
-			bad += !good
-			if (ktap && !good)
-				printf "%s", seen[of]
-			if (ktap)
-				print (good ? "ok " : "not ok ") ++n " - " text
-			else
-				print (good ? "yes   " : "NO    ") text
-		}
-		function share(part, all)
-		{
-			return all ? sprintf("%d of %d (%d %%)", part, all, 100 * part / all) : "none"
-		}
 		BEGIN { read_notes() }
+		$3 == "accident" { accidents++; next }
 		{
 			policy = $3; fs = $7; client = $8; verdict = $9
 			amiss = verdict != "kept"
@@ -287,21 +172,11 @@ clients_report()
 				"unsafe loses, and it is seen: in " share(unsafe_lost, unsafe))
 			result(1, all == planned && !idle,
 				"each cut had something to lose: " all - idle " of " planned)
-			result(1, !accidents, "the machines live to the end: " accidents " accidents", "accidents")
+			result(1, !accidents, "the machines live to the end: " accidents + 0 " accidents", "accidents")
 			exit bad != 0
 		}' "$1"
 }
 
 compile "$logs/programs"
-if [ -n "${PLAN:-}" ]; then
-	cp "$PLAN" "$logs/plan"
-else
-	plan >"$logs/plan"
-fi
-planned=0
-for kernel in $KERNELS; do
-	step "$kernel: $(wc -l <"$logs/plan") cuts"
-	planned=$((planned + $(wc -l <"$logs/plan")))
-	run "$kernel"
-done
-clients_report "$logs/cuts" "$(wc -l <"$logs/accidents")" "$planned"
+cut_all clients-guest.sh
+clients_report "$logs/cuts" $(($(wc -l <"$logs/plan") * $(wc -w <<<"$KERNELS")))

@@ -14,58 +14,23 @@
 . "$(dirname "$0")/machines.sh"
 . "$(dirname "$0")/report.sh"
 . "$(dirname "$0")/results.sh"
+. "$(dirname "$0")/rigs.sh"
 . "$(dirname "$0")/../vm/accident.sh"
 
 CUTS=${CUTS:-300}
 KERNELS=${KERNELS:-uml}
 SEED=${SEED:-1}
-# So many side by side in a machine, and so many in a row before it boots again.
-RIGS=2
+# Twice as many as processors: a rig often waits.
+RIGS=${RIGS:-4}
 ROW=40
-TIMEOUT=1800
 
-part=${PLAN:-}
-case $* in
-'')		;;
---check)	check=1 ;;
-*)		die "usage: live.sh [--check]" ;;
-esac
-[ "$(id -u)" = 0 ] || die "this has to be run as root: it builds root filesystems"
-need e2fsprogs
-here=$(cd "$(dirname "$0")" && pwd)
-# Kept until the next run, to be looked into.
-logs=${LOGS:-$CACHE/powercut}
-rm -rf "$logs"
-mkdir -p "$logs"
-: >"$logs/cuts"
-: >"$logs/notes"
+take_options "$@"
+here=$TOP/scripts/powercut
+logs_in "${LOGS:-$CACHE/powercut}"
 
 gather()
 {
-	compile "$logs/programs"
-	cp "$here/rig.sh" "$here/live-guest.sh" "$logs/programs/"
-	cat >"$logs/programs/run" <<-END
-		#!/bin/bash
-		echo "@kernel \$(uname -r)"
-		# Disks come and go; nobody but us is to look at them.
-		udevadm control --exit
-		modprobe nbd nbds_max=$((RIGS * 8)) max_part=0 || exit
-		modprobe vinteg num_devices=$RIGS || exit
-		mkdir /evidence
-		mount /dev/disk/by-id/virtio-evidence /evidence || exit
-		echo +io >/sys/fs/cgroup/cgroup.subtree_control
-		for ((rig = 0; rig < $RIGS; rig++)); do
-			RIG=\$rig ./live-guest.sh <plan\$rig 2>&1 &
-			rigs+=(\$!)
-		done
-		status=0
-		for rig in "\${rigs[@]}"; do
-			wait \$rig || status=1
-		done
-		umount /evidence || exit
-		exit \$status
-	END
-	chmod +x "$logs/programs/run"
+	cp "$logs/programs/"* "$here/rig.sh" "$here/live-guest.sh" "$1/"
 }
 
 # Each line of these stands for as many cuts as there are policies, all with the same
@@ -122,7 +87,7 @@ lines()
 	sed 's/^[[:space:]]*//; /^$/d' <<<"$1"
 }
 
-# plan COUNT: that many cuts of durable policies, and the controls.
+# plan: CUTS of durable policies, and the controls.
 plan()
 {
 	local seed=$SEED places controls place policy n=0 durable=0
@@ -131,7 +96,7 @@ plan()
 	[ -z "$check" ] || places=$SHORT_PLACES
 	mapfile -t places < <(lines "$places")
 	mapfile -t controls < <(lines "$CONTROLS")
-	while [ $durable -lt "$1" ]; do
+	while [ $durable -lt "$CUTS" ]; do
 		place=${places[n % ${#places[@]}]}
 		for policy in $POLICIES; do
 			# A switch away from "unsafe" saves what it had promised.
@@ -147,91 +112,16 @@ plan()
 	done
 }
 
-# boot KERNEL: runs the job there.
-boot()
+# as_expected SEED POLICY HOST FILE DISK LOAD VERDICT ...
+as_expected()
 {
-	local kernel=$1 dir=$logs/$1 disk=$logs/$1/disk status=0
-
-	# Takes the evidence, if there is any.
-	rm -f "$disk"
-	mke2fs -q -t ext4 -O ^has_journal "$disk" 4G >/dev/null
-	machine "$kernel" "evidence,$disk" --job "$dir/job" --out "$dir/out" \
-		--timeout "$TIMEOUT" --follow --mem 3072 2>"$dir/log" || status=$?
-	debugfs -R "rdump / $dir/evidence" "$disk" >/dev/null 2>&1
-	rm -f "$disk"
-	return $status
+	case $2-$5-$7 in
+	unsafe-* | *-no-* | *-kept)	;;
+	*)				return 1 ;;
+	esac
 }
 
-# follow KERNEL: reads what a machine says, and shows how it goes on.
-follow()
-{
-	local kernel=$1 line policy disk verdict beat=$((SECONDS + 20))
-
-	while IFS= read -r line; do
-		line=${line%$'\r'}
-		case $line in
-		"@kernel "*)
-			echo "${line#@kernel }" >"$logs/cuts.$kernel"
-			;;
-		"@cut "*)
-			echo "$kernel ${line#@cut }" >>"$logs/cuts"
-			read -r _ _ policy _ _ disk _ verdict _ <<<"$line"
-			case $policy-$disk-$verdict in
-			unsafe-* | *-no-* | *-kept)	;;
-			*)				step "$kernel: ${line#@cut }" ;;
-			esac
-			;;
-		"@note "*)
-			echo "$kernel ${line#@note }" >>"$logs/notes"
-			;;
-		*)
-			printf '%s\n' "$line" >>"$logs/$kernel/words"
-			;;
-		esac
-		if [ $SECONDS -ge $beat ]; then
-			step "$kernel: $(wc -l <"$logs/cuts") cuts"
-			beat=$((SECONDS + 20))
-		fi
-	done
-}
-
-# run KERNEL: all of the plan, in as many boots as it takes.
-run()
-{
-	local kernel=$1 dir=$logs/$1 from total rig rc=0
-
-	mkdir -p "$dir/evidence"
-	build "$kernel" "$dir/job"
-	cp "$logs/programs/"* "$dir/job/"
-	total=$(wc -l <"$logs/plan")
-	for ((from = 1; from <= total; from += ROW * RIGS)); do
-		for ((rig = 0; rig < RIGS; rig++)); do
-			# Not by way of "head", which would end its writer with SIGPIPE.
-			sed -n "$from,$((from + ROW * RIGS - 1))p" "$logs/plan" |
-				awk -v n=$RIGS -v r=$rig '(NR - 1) % n == r' >"$dir/job/plan$rig"
-		done
-		boot "$kernel" | follow "$kernel" || rc=$?
-		[ $rc = 0 ] || break
-	done
-	if [ $rc != 0 ]; then
-		step "$kernel: the machine had an accident"
-		tail -n 30 "$dir/words" "$dir/log" >&2
-		echo "$kernel $SEED accident" >>"$logs/cuts"
-		# What a rig had to complain about, and what the kernel.
-		{ grep '^@trouble' "$dir/words" | tail -n 1; complaints "$dir/log" 4 4; } 2>/dev/null |
-			sed "s/^/$kernel $SEED accident /" >>"$logs/notes" || true
-	fi
-}
-
-gather
-if [ -n "${PLAN:-}" ]; then
-	cp "$PLAN" "$logs/plan"
-else
-	plan "$CUTS" >"$logs/plan"
-fi
-for kernel in $KERNELS; do
-	step "$kernel: $(wc -l <"$logs/plan") cuts"
-	run "$kernel"
-done
+compile "$logs/programs"
+cut_all live-guest.sh
 remember "$logs/cuts"
 report "$logs/cuts" "$logs/notes"

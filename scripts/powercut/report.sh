@@ -10,8 +10,8 @@ LOSES=80
 
 check='' part=''
 
-# What a failure looks like, for awk: with "ktap" set, the cuts that failed, and what was
-# said of them in the file "notes", whose lines are: KERNEL SEED POLICY TEXT.
+# What a result looks like, for awk. A failure has, with "ktap" set, the cuts that failed,
+# and what was said of them in the file "notes", whose lines are: KERNEL SEED POLICY TEXT.
 EVIDENCE='
 	function read_notes(   line, word, key)
 	{
@@ -28,6 +28,23 @@ EVIDENCE='
 	{
 		if (shown[of]++ < 2)
 			seen[of] = seen[of] "# " line "\n" note[$1 " " $2 " " $3]
+	}
+	function result(tried, good, text, of)
+	{
+		if (!tried && part)
+			return
+		good = tried && good
+		bad += !good
+		if (ktap && !good)
+			printf "%s", seen[of]
+		if (ktap)
+			print (good ? "ok " : "not ok ") ++n " - " text
+		else
+			print (good ? "yes   " : "NO    ") text
+	}
+	function share(part, all)
+	{
+		return all ? sprintf("%d of %d (%d %%)", part, all, 100 * part / all) : "none"
 	}'
 
 # report CUTS [NOTES]: a line for each kind of cut, then what has to be true of all of them. Fails
@@ -42,23 +59,6 @@ EVIDENCE='
 report()
 {
 	awk -v least=$LOSES -v ktap="$check" -v part="$part" -v notes="${2:-}" "$EVIDENCE"'
-		function result(tried, good, text, of)
-		{
-			if (!tried && part)
-				return
-			good = tried && good
-			bad += !good
-			if (ktap && !good)
-				printf "%s", seen[of]
-			if (ktap)
-				print (good ? "ok " : "not ok ") ++n " - " text
-			else
-				print (good ? "yes   " : "NO    ") text
-		}
-		function share(part, all)
-		{
-			return all ? sprintf("%d of %d (%d %%)", part, all, 100 * part / all) : "none"
-		}
 		BEGIN { read_notes() }
 		$3 == "killed" { killed++; next }
 		$3 == "accident" { accidents++; evidence("accidents", $0); next }
