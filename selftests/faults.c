@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attr.h"
 #include "faults.h"
 
 #define MOST		2000	/* allocations in one operation */
@@ -57,30 +58,24 @@ static unsigned int nr_disks(void)
 
 static int run_bind(void)
 {
-	return put(SYS "backing_file", file);
+	return attr_write(SYS "backing_file", file);
 }
 
 static int run_reset(void)
 {
-	return put(SYS "reset", "1");
+	return attr_write(SYS "reset", "1");
 }
 
 static int run_add(void)
 {
 	char number[16];
-	int ret = 0, fd = open(CONTROL "hot_add", O_RDONLY);
 
-	if (fd < 0)
-		return errno;
-	if (read(fd, number, sizeof(number)) < 0)
-		ret = errno;
-	close(fd);
-	return ret;
+	return attr_read(CONTROL "hot_add", number, sizeof(number));
 }
 
 static int run_remove(void)
 {
-	return put(CONTROL "hot_remove", "1");
+	return attr_write(CONTROL "hot_remove", "1");
 }
 
 static struct op bind = { .name = "bind", .run = run_bind, .at_least = 1 };

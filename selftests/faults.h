@@ -38,7 +38,6 @@ extern const char * const policies[NR_POLICIES];
 extern struct op io_ops[NR_IO_OPS];	/* the last one is the switch */
 
 /* faults_inject.c */
-int put(const char *path, const char *text);
 void must_put(const char *path, const char *text);
 void get(const char *path, char *text, size_t size);
 int is_bound(void);

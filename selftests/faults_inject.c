@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attr.h"
 #include "faults.h"
 
 #define DEBUG		"/sys/kernel/debug/"
@@ -19,23 +20,10 @@
 int nth = -1;
 static int chances[3] = { -1, -1, -1 };	/* of those to be injected otherwise */
 
-int put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int ret = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = errno;
-	close(fd);
-	return ret;
-}
-
 /* Without a fault this has to work. */
 void must_put(const char *path, const char *text)
 {
-	int ret = put(path, text);
+	int ret = attr_write(path, text);
 
 	if (ret)
 		errx(2, "%s := %s: %s", path, text, strerrorname_np(ret));
@@ -116,10 +104,10 @@ static void mark_tasks(void)
 		if (strncmp(comm, "kworker/u", 9) && !strstr(comm, "vinteg"))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/make-it-fail", entry->d_name);
-		put(path, "1");
+		attr_write(path, "1");
 	}
 	closedir(dir);
-	put("/proc/self/make-it-fail", "1");
+	attr_write("/proc/self/make-it-fail", "1");
 }
 
 void inject(unsigned int n)

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "attr.h"
 #include "faults.h"
 
 #define SECTOR		512
@@ -171,7 +172,7 @@ static int run_flush(void)
 static int run_switch(void)
 {
 	unsigned int to = random() % NR_POLICIES;
-	int ret = put(SYS "cache_policy", policies[to]);
+	int ret = attr_write(SYS "cache_policy", policies[to]);
 
 	if (!ret) {
 		policy = to;
@@ -182,23 +183,16 @@ static int run_switch(void)
 
 static int run_rescan(void)
 {
-	return put(SYS "rescan", "1");
+	return attr_write(SYS "rescan", "1");
 }
 
 static int run_show(void)
 {
 	static const char * const names[] = { "backing_file", "cache_policy", "writeback_error" };
 	char path[64], text[4096];
-	int fd, ret = 0;
 
 	snprintf(path, sizeof(path), SYS "%s", names[random() % 3]);
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
-		return errno;
-	if (read(fd, text, sizeof(text)) < 0)
-		ret = errno;
-	close(fd);
-	return ret;
+	return attr_read(path, text, sizeof(text));
 }
 
 static int run_open(void)

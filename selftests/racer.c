@@ -21,6 +21,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "attr.h"
+
 #define DEVICES	2
 #define ENOUGH	5
 #define BLOCK	4096
@@ -42,40 +44,21 @@ static int path_of(char *path, size_t size, unsigned int disk, const char *attr)
 	return snprintf(path, size, "/sys/block/vinteg%u/%s", disk % DEVICES, attr);
 }
 
-static int write_to(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	int ret = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = errno;
-	close(fd);
-	return ret;
-}
-
 static int set(unsigned int disk, const char *attr, const char *text)
 {
 	char path[64];
 
 	path_of(path, sizeof(path), disk, attr);
-	return write_to(path, text);
+	return attr_write(path, text);
 }
 
 static int race_open(unsigned int round)
 {
 	char path[32], buf[4096];
-	int ret = 0;
-	int fd;
+	int ret;
 
 	snprintf(path, sizeof(path), "/dev/vinteg%u", round % DEVICES);
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
-		return errno;
-	if (read(fd, buf, sizeof(buf)) < 0)
-		ret = errno;
-	close(fd);
+	ret = attr_read(path, buf, sizeof(buf));
 	/* Leaves the others time in between. */
 	usleep(2000);
 	return ret;
@@ -217,22 +200,14 @@ static int race_look(unsigned int round)
 	static const char * const names[] = { "backing_file", "cache_policy", "size",
 					      "stats/reads", "writeback_error" };
 	char path[64], buf[4096];
-	int ret = 0;
-	int fd;
 
 	path_of(path, sizeof(path), round, names[round % 5]);
-	fd = open(path, O_RDONLY);
-	if (fd < 0)
-		return errno;
-	if (read(fd, buf, sizeof(buf)) < 0)
-		ret = errno;
-	close(fd);
-	return ret;
+	return attr_read(path, buf, sizeof(buf));
 }
 
 static int race_remove(unsigned int round)
 {
-	int ret = write_to(CONTROL "hot_remove", round % DEVICES ? "1" : "0");
+	int ret = attr_write(CONTROL "hot_remove", round % DEVICES ? "1" : "0");
 
 	usleep(20000);
 	return ret;
@@ -242,19 +217,11 @@ static int race_remove(unsigned int round)
 static int race_add(unsigned int round)
 {
 	char path[64], number[16];
-	int ret = 0;
-	int fd;
 
 	path_of(path, sizeof(path), round, "size");
 	if (!access(path, F_OK))
 		return EBUSY;
-	fd = open(CONTROL "hot_add", O_RDONLY);
-	if (fd < 0)
-		return errno;
-	if (read(fd, number, sizeof(number)) < 0)
-		ret = errno;
-	close(fd);
-	return ret;
+	return attr_read(CONTROL "hot_add", number, sizeof(number));
 }
 
 static struct racer racers[] = {
