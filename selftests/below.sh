@@ -90,12 +90,18 @@ below_slow_table()
 	echo "0 $BELOW_SECTORS delay $map 0 0 $map 0 $1 $map 0 $2"
 }
 
+# below_load MAP: gives it another device-mapper table, which is read from standard input.
+# Nothing is flushed before.
+below_load()
+{
+	dm load "$1" && dm suspend --noflush --nolockfs "$1" && dm resume "$1"
+}
+
 # below_slow WRITE FLUSH: how many milliseconds each takes from now on. May be used
 # inside of a property.
 below_slow()
 {
-	dm load vtslow --table "$(below_slow_table "$1" "$2")" &&
-		dm suspend --noflush --nolockfs vtslow && dm resume vtslow
+	below_slow_table "$1" "$2" | below_load vtslow
 }
 
 # below_slow_part FIRST COUNT WRITE: so many milliseconds each write to these sectors takes,
@@ -105,8 +111,7 @@ below_slow_part()
 	local map=/dev/mapper/vtmap end=$(($1 + $2))
 
 	printf '%s\n' "0 $1 linear $map 0" "$1 $2 delay $map $1 0 $map $1 $3 $map $1 0" \
-		"$end $((BELOW_SECTORS - end)) linear $map $end" | dm load vtslow &&
-		dm suspend --noflush --nolockfs vtslow && dm resume vtslow
+		"$end $((BELOW_SECTORS - end)) linear $map $end" | below_load vtslow
 }
 
 # below_mount ext4|xfs|btrfs [OPTIONS]: a new filesystem, at $BELOW_FS. Its timers are far
@@ -160,8 +165,7 @@ below_forget()
 # before. May be used inside of a property, as all that follow.
 below_table()
 {
-	printf '%s\n' "$@" | dm load vtmap &&
-		dm suspend --noflush --nolockfs vtmap && dm resume vtmap
+	printf '%s\n' "$@" | below_load vtmap
 }
 
 # below_good: all is well again.
