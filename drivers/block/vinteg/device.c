@@ -254,21 +254,9 @@ static int vinteg_finish(struct vinteg *dev, void *arg)
 	return 0;
 }
 
-/* Without any lock: del_gendisk() waits for those who use the attributes. */
-static void vinteg_remove(struct vinteg *dev)
-{
-	if (dev->added)
-		del_gendisk(dev->disk);
-	vinteg_control_kind(dev, VINTEG_CONTROL_ALWAYS, vinteg_finish, NULL,
-			    NULL);
-
-	xa_erase(&vinteg_devices, dev->index);
-	vinteg_put(dev);
-}
-
 /**
  * vinteg_destroy() - undo vinteg_create()
- * @dev: a device that was not announced, and is not bound
+ * @dev: a device that is not announced, or no longer, and is not bound
  *
  * Context: process; sleeps.
  */
@@ -279,6 +267,39 @@ void vinteg_destroy(struct vinteg *dev)
 	xa_erase(&vinteg_devices, dev->index);
 	mutex_unlock(&vinteg_devices_lock);
 	vinteg_put(dev);
+}
+
+/* Without any lock: del_gendisk() waits for those who use the attributes. */
+static void vinteg_remove(struct vinteg *dev)
+{
+	if (dev->added)
+		del_gendisk(dev->disk);
+	vinteg_control_kind(dev, VINTEG_CONTROL_ALWAYS, vinteg_finish, NULL,
+			    NULL);
+	vinteg_destroy(dev);
+}
+
+/**
+ * vinteg_hot_add() - create and announce a device
+ *
+ * Context: process; sleeps.
+ * Return: its number, or a negative errno.
+ */
+int vinteg_hot_add(void)
+{
+	struct vinteg *dev = vinteg_create(false);
+	int index, err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	/* It may be removed as soon as it is there. */
+	index = dev->index;
+	err = vinteg_add(dev);
+	if (err) {
+		vinteg_destroy(dev);
+		return err;
+	}
+	return index;
 }
 
 /**

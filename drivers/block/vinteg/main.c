@@ -90,27 +90,16 @@ static ssize_t hot_add_show(VINTEG_CLASS_CONST struct class *class,
 			    char *buf)
 {
 	int err = vinteg_may_change("hot_add");
-	struct vinteg *dev;
-	unsigned int index;
+	int index;
 
 	if (err)
 		return err;
-	dev = vinteg_create(false);
-	if (IS_ERR(dev)) {
-		err = PTR_ERR(dev);
-		goto out;
+	index = vinteg_hot_add();
+	if (index < 0) {
+		vinteg_err_limited("hot_add failed (%d)\n", index);
+		return index;
 	}
-	/* It may be removed as soon as it is there. */
-	index = dev->index;
-	err = vinteg_add(dev);
-	if (err)
-		vinteg_destroy(dev);
-out:
-	if (err) {
-		vinteg_err_limited("hot_add failed (%d)\n", err);
-		return err;
-	}
-	return sysfs_emit(buf, "%u\n", index);
+	return sysfs_emit(buf, "%d\n", index);
 }
 
 /* Reading has an effect, so not for everybody. */

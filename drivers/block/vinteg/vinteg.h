@@ -379,6 +379,7 @@ struct vinteg *vinteg_create(bool claimed);
 int vinteg_add(struct vinteg *dev);
 void vinteg_destroy(struct vinteg *dev);
 struct vinteg *vinteg_find(unsigned int index);
+int vinteg_hot_add(void);
 int vinteg_hot_remove(int index);
 void vinteg_remove_all(void);
 void vinteg_get(struct vinteg *dev);
