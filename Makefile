@@ -57,7 +57,7 @@ help:
 	@echo '  make coverage    which lines of the driver do the tests execute?'
 	@echo '  make fuzz        random sequences against a model; TIME=seconds, SEED=number'
 	@echo '  make bench       how fast it is, beside loop and others; OUT=folder,'
-	@echo '                   KERNELS=..., CELLS=pattern, QUICK=1'
+	@echo '                   KERNELS=..., CELLS=pattern, QUICK=1, RESUME=1'
 	@echo '  make static      the checks that run nothing'
 	@echo '  make mutants     is every promise tested? Breaks the driver on purpose, in'
 	@echo '                   one way after the other; parts of it with MUTANTS=pattern'
@@ -139,7 +139,8 @@ clients:
 	@scripts/powercut/clients.sh
 
 bench:
-	@KERNELS='$(KERNELS)' CELLS='$(CELLS)' QUICK='$(QUICK)' OUT='$(OUT)' scripts/bench/bench.sh
+	@KERNELS='$(KERNELS)' CELLS='$(CELLS)' QUICK='$(QUICK)' OUT='$(OUT)' \
+		RESUME='$(RESUME)' scripts/bench/bench.sh
 
 crashstates:
 	@scripts/powercut/crashstates.sh

@@ -90,6 +90,14 @@ suite_of()
 	esac
 }
 
+# driver_of TREE: a hash over the sources of its driver, less those of its unit tests.
+driver_of()
+{
+	(cd "$1" && find drivers -type f ! -name '*.mod.c' ! -name '*_kunit.c' \
+			\( -name '*.[ch]' -o -name Makefile -o -name Kconfig \) |
+		sort | xargs sha256sum | sha256sum | cut -c 1-12)
+}
+
 # need PACKAGE...: installs what is missing on this machine.
 need()
 {

@@ -3,13 +3,15 @@
 #
 # bench.sh: measures vinteg beside loop, the raw file and others, and writes a report:
 # report.txt, index.html with plots, results.tsv (each repetition) and medians.tsv.
-# KERNELS="6.12 7.3", CELLS=regex, QUICK=1, OUT=folder.
+# KERNELS="6.12 7.3", CELLS=regex, QUICK=1, OUT=folder. RESUME=1 keeps what an earlier run
+# has measured there with the same driver, programs and options.
 
 . "$(dirname "$0")/../lib.sh"
 
 KERNELS=${KERNELS:-$KERNELS_ALL}
 CELLS=${CELLS:-.}
 QUICK=${QUICK:-}
+RESUME=${RESUME:-}
 OUT=$(realpath -m "${OUT:-$CACHE/bench/report}")
 here=$TOP/scripts/bench
 
@@ -17,12 +19,19 @@ here=$TOP/scripts/bench
 # that fails has measured what it has measured, and what is missing is said.
 machine()
 {
-	local kernel=$1 name=$2 dir=$OUT/$1-$2 rc=0
+	local kernel=$1 name=$2 dir=$OUT/$1-$2 rc=0 what
 	shift 2
 
-	step "$kernel: measuring: $name"
-	rm -rf "$dir"
-	"$here/run.sh" --kernel "$kernel" --cells "$CELLS" --out "$dir" "$@" >/dev/null || rc=$?
+	what="driver $(driver_of "$TOP") programs $programs cells $CELLS $*"
+	if [ -n "$RESUME" ] && [ "$(cat "$dir/complete" 2>/dev/null || true)" = "$what" ]; then
+		step "$kernel: there already: $name"
+	else
+		step "$kernel: measuring: $name"
+		rm -rf "$dir"
+		"$here/run.sh" --kernel "$kernel" --cells "$CELLS" --out "$dir" "$@" >/dev/null ||
+			rc=$?
+		[ $rc != 0 ] || echo "$what" >"$dir/complete"
+	fi
 	cat "$dir/results.tsv" >>"$OUT/results.tsv" || true
 	cat "$dir/devices.tsv" >>"$OUT/devices.tsv" || true
 	sed -n "s/^left out: /$kernel: left out: /p" "$dir/output" >>"$OUT/remarks" || true
@@ -39,14 +48,17 @@ mkdir -p "$OUT"
 : >"$OUT/devices.tsv"
 : >"$OUT/remarks"
 failed=0
+programs=$(cd "$here" && cat ./* | sha256sum | cut -c 1-12)
 for kernel in $KERNELS; do
 	if [ -n "$QUICK" ]; then
 		machine "$kernel" quick --sets core --places plp:ext4,plp:xfs
 		continue
 	fi
-	machine "$kernel" all --places plp:ext4,plp:xfs --peers 1 --repeat 3
-	machine "$kernel" places --sets core --repeat 3 \
-		--places plp:blk,fua:ext4,fua:xfs,slow:ext4,slow:xfs
+	for fs in ext4 xfs; do
+		machine "$kernel" "$fs" --places "plp:$fs" --peers 1 --repeat 3
+		machine "$kernel" "$fs-disks" --sets core --places "fua:$fs,slow:$fs" --repeat 3
+	done
+	machine "$kernel" blk --sets core --places plp:blk --repeat 3
 	machine "$kernel" cost --sets core --places plp:ext4,plp:xfs --clock cost --runtime 600
 	[ "$CELLS" != . ] ||
 		machine "$kernel" devices --sets '^$' --devices 1,16,256 --repeat 3

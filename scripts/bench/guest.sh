@@ -44,8 +44,8 @@ cell()
 	# shellcheck disable=SC2086 # lists
 	for target in $(rotate $((nth + repetition - 1)) $all); do
 		# What keeps nothing can't be mounted.
-		case $target-$name in
-		empty-files* | empty-sqlite* | disk-files* | disk-sqlite*) continue ;;
+		case $target-$how in
+		empty-mounted* | disk-mounted*) continue ;;
 		esac
 		if [ -n "$planning" ]; then
 			printf 'plan\t%s\t%s\t%s\t%s\t%s\t%s\n' \

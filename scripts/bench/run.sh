@@ -63,6 +63,17 @@ mkdir -p "$job"
 rm "$job/vinteg.ko.debug"
 cp "$here/guest.sh" "$job/run"
 cp "$here"/{cells,disks.sh,targets.sh,measure.sh,devices.sh} "$job/"
+if awk -F '\t' -v cells="$cells" -v sets="$sets" '
+		/pg_test_fsync$/ && $3 ~ sets {
+			n = split($2, kind, ",")
+			for (i = 1; i <= n; i++)
+				if (kind[i] "." $1 ~ cells)
+					found = 1
+		}
+		END { exit !found }' "$here/cells"; then
+	dir=$("$TOP/scripts/powercut/postgresql.sh" "$(suite_of "$kernel")")
+	cp "$dir"/postgresql/usr/lib/postgresql/*/bin/pg_test_fsync "$job/"
+fi
 if [ -n "$peers" ]; then
 	list=$("$here/peers.sh" "$(suite_of "$kernel")")
 	while read -r dir; do

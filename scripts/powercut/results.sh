@@ -6,18 +6,9 @@
 #
 #	DATE COMMIT DRIVER RELEASE
 #
-# DRIVER is a hash over the sources of the driver that was tested, less those of its unit
-# tests; RELEASE is the kernel's.
+# DRIVER is what driver_of says of the one that was tested; RELEASE is the kernel's.
 
 RESULTS=${RESULTS:-$CACHE/powercut.results}
-
-# driver_of TREE: the hash of its driver, whatever else there is.
-driver_of()
-{
-	(cd "$1" && find drivers -type f ! -name '*.mod.c' ! -name '*_kunit.c' \
-			\( -name '*.[ch]' -o -name Makefile -o -name Kconfig \) |
-		sort | xargs sha256sum | sha256sum | cut -c 1-12)
-}
 
 # remember CUTS: appends them. Files CUTS.KERNEL say which release that was.
 remember()
