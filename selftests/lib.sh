@@ -72,6 +72,15 @@ start()
 	log_mark test
 }
 
+# skip_all REASON: this machine can't run the test.
+skip_all()
+{
+	[ -n "${SCRATCH:-}" ] || ktap_print_header
+	ktap_skip_all "$1"
+	FINISHED=y
+	exit "$KSFT_SKIP"
+}
+
 # must COMMAND...: a preparation without which nothing makes sense.
 must()
 {

@@ -58,9 +58,7 @@ io_at_random()
 
 mountpoint -q $DEBUG || mount -t debugfs debugfs $DEBUG
 if [ ! -d $DEBUG/failslab ] || [ ! -e /proc/self/fail-nth ]; then
-	ktap_skip_all "this kernel has no fault injection"
-	FINISHED=y
-	exit "$KSFT_SKIP"
+	skip_all "this kernel has no fault injection"
 fi
 without_udev
 must make_disk vtfault 16

@@ -123,9 +123,7 @@ life_without()
 
 start fio taskset
 if [ ! -w $ONLINE ]; then
-	ktap_skip_all "processor $CPU can't be taken away"
-	FINISHED=y
-	exit "$KSFT_SKIP"
+	skip_all "processor $CPU can't be taken away"
 fi
 without_udev
 at_exit sh -c "echo 1 >$ONLINE 2>/dev/null || true"

@@ -11,9 +11,7 @@ PREFIX=$(realpath "$(command -v vintegctl || echo /usr/local/sbin/vintegctl)")
 PREFIX=${PREFIX%/sbin/vintegctl}
 README=$PREFIX/share/doc/vinteg/README
 if [ ! -e "$README" ] || ! modprobe -n -q vinteg; then
-	ktap_print_header
-	ktap_skip_all "vinteg is not installed"
-	exit "$KSFT_SKIP"
+	skip_all "vinteg is not installed"
 fi
 start mkfs.ext4 mkfs.xfs sfdisk unshare
 

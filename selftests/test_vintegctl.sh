@@ -6,9 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 if ! command -v vintegctl >/dev/null; then
-	ktap_print_header
-	ktap_skip_all "vintegctl is not installed"
-	exit "$KSFT_SKIP"
+	skip_all "vintegctl is not installed"
 fi
 start blkio dmsetup mkfs.ext4 filefrag setpriv mkfifo
 without_udev
