@@ -149,6 +149,7 @@ static void issue(struct oracle *o, const struct ledger_record *r)
 		.mode = o->next && o->next < o->mode ? o->next : o->mode,
 		.forced = o->forced,
 		.bypassed = o->override != OFF,
+		.pardoned = o->cleared == NEVER,
 	};
 	list_add(&o->busy, r->seq);
 	if (op->kind == LEDGER_DISCARD || op->kind == LEDGER_ZERO)
@@ -237,6 +238,9 @@ static bool done(struct oracle *o, const struct ledger_record *r)
 			sync_failed(o, op->issued, op->done);
 		return true;
 	}
+	/* Perhaps it was done before the sync that failed, and is known only now. */
+	if (op->pardoned && (!is_durable(op) || op->kind == LEDGER_SYNCED))
+		return true;
 	/* Its fdatasync is a flush, which is issued later than the write. */
 	if (op->kind == LEDGER_SYNCED && !op->bypassed &&
 	    !(o->failed && op->issued > o->failed))
@@ -330,6 +334,16 @@ static void override_ends(struct oracle *o, const struct ledger_record *r)
 	}
 }
 
+/* What was lost is lost: no later flush brings it back. */
+static void pardon(struct oracle *o)
+{
+	__u64 i;
+
+	o->waiting.count = 0;
+	for (i = 0; i < o->busy.count; i++)
+		o->ops[o->busy.items[i]].pardoned = true;
+}
+
 bool oracle_feed(struct oracle *o, const struct ledger_record *r)
 {
 	switch ((enum ledger_type)r->type) {
@@ -356,17 +370,16 @@ bool oracle_feed(struct oracle *o, const struct ledger_record *r)
 		}
 		return true;
 	case LEDGER_CLEAR:
-		/* What was lost is lost: no later flush brings it back. */
 		o->kept.failed = o->failed;
 		o->kept.cleared = o->cleared;
 		o->failed = 0;
 		o->cleared = NEVER;
-		o->waiting.count = 0;
+		pardon(o);
 		return true;
 	case LEDGER_CLEAR_DONE:
 		o->failed = r->error ? o->kept.failed : 0;
 		o->cleared = r->error ? o->kept.cleared : r->time;
-		o->waiting.count = 0;
+		pardon(o);
 		return true;
 	case LEDGER_END:
 		return true;

@@ -18,6 +18,9 @@
  * flush that failed, unless it was refused. The failure of a FUA write may be that of its
  * own data, after which all goes on, and so may be that of a flush under MODE_ALWAYS; but
  * if the ledger says that only syncs ever fail on the disk below, they count, too.
+ *
+ * What was done before the error was cleared is not covered by later flushes; nor is what
+ * was under way then, because a completion is seen later than it was.
  */
 #ifndef ORACLE_H
 #define ORACLE_H

@@ -18,6 +18,7 @@ struct op {
 	bool forced;		/* the driver knew that every write has to be durable */
 	bool bypassed;		/* the block layer may have answered for the driver */
 	bool promised;		/* said to be durable, under MODE_NEVER */
+	bool pardoned;		/* under way while an error was being cleared */
 	bool durable;
 };
 
