@@ -138,6 +138,8 @@ one()
 	! grep -q ' bad 0$' "$dir/mounted" || rm "$dir/log" "$dir/ledger"
 }
 
+# For the states that are mounted; built into some kernels.
+modprobe -q loop || true
 modprobe nbd
 modprobe vinteg
 while read -r name rest; do
