@@ -6,7 +6,7 @@
 # that takes long to write to a part of the file.
 
 . "$(dirname "$0")/lib.sh"
-start blkio dmsetup mkfs.ext4 mkfs.btrfs filefrag taskset
+start blkio dmsetup mkfs.ext4 mkfs.xfs mkfs.btrfs filefrag taskset
 without_udev
 . "$HERE/below.sh"
 
@@ -124,8 +124,22 @@ flush_does_not_wait()
 	leave
 }
 
+# catches: a page that is changed while it is being written to the disk, and a sector that is
+# half the one and half the other there; after a power cut neither is left.
+pages_are_stable()
+{
+	on_slow_part "$1"
+	set_attr cache_policy writeback
+	beside blkio write $DEV 1M 512 fua -- blkio write $DEV $((1024 * 1024 + 512)) 512
+	[ $TOOK -ge 1000 ]
+	# Other pages are.
+	beside blkio write $DEV 1M 512 fua -- blkio write $DEV 64k 512
+	[ $TOOK -lt 1000 ]
+	leave
+}
+
 load
-modprobe -q dm-delay || true	# built into some kernels
+modprobe -q -a dm-delay xfs || true	# built into some kernels
 must below_start fua slow
 check "none: a durable write is acknowledged after those that began before it" \
 	durable_writes_wait none
@@ -139,4 +153,7 @@ else
 fi
 check "btrfs: a FLUSH waits for direct writes that are under way" flush_waits_on_btrfs
 check "ext4: a FLUSH does not" flush_does_not_wait ext4
+for fs in ext4 xfs; do
+	check "$fs: a page is not changed while it is being written to the disk" pages_are_stable $fs
+done
 finish

@@ -381,6 +381,28 @@ out_close:
 }
 
 /**
+ * vinteg_backing_keep_stable() - keep pages as they are while they are written
+ * @backing: a bound file, about to be written to through its page cache
+ *
+ * A page may be changed while it is on its way to the disk, if the disk itself
+ * doesn't mind.  What gets there may be the one half of an old sector and the
+ * other half of a new one: after a power cut nothing is left of what had been
+ * durable.  A disk writes a sector or doesn't.  So whoever writes has to wait.
+ *
+ * It stays like this until the file is closed.  Whether others want it isn't
+ * counted, but those that do (a disk with checksums) have set it before.
+ *
+ * Context: any.
+ */
+void vinteg_backing_keep_stable(struct vinteg_backing *backing)
+{
+	if (mapping_stable_writes(backing->mapping))
+		return;
+	WRITE_ONCE(backing->made_stable, true);
+	mapping_set_stable_writes(backing->mapping);
+}
+
+/**
  * vinteg_backing_close() - close a backing file
  * @backing: what vinteg_backing_open() returned
  *
@@ -395,6 +417,8 @@ void vinteg_backing_close(struct vinteg_backing *backing)
 	list_del(&backing->list);
 	mutex_unlock(&vinteg_bind_lock);
 
+	if (backing->made_stable)
+		mapping_clear_stable_writes(backing->mapping);
 	if (backing->sync)
 		vinteg_fput_sync(backing->sync);
 	if (backing->io)

@@ -239,6 +239,8 @@ static void vinteg_data_iocb(struct vinteg_cmd *cmd)
 		if (cmd->plan.call == VINTEG_CALL_WRITE && cmd->plan.durable &&
 		    backing->native_dsync && !cmd->redo)
 			cmd->iocb.ki_flags |= IOCB_DSYNC;
+	} else if (cmd->plan.call == VINTEG_CALL_WRITE) {
+		vinteg_backing_keep_stable(backing);
 	}
 }
 
@@ -312,6 +314,8 @@ static int vinteg_data_write_zeroes(struct vinteg_cmd *cmd, loff_t pos,
 
 		iov_iter_bvec(&iter, ITER_SOURCE, bvec, ARRAY_SIZE(bvec),
 			      min_t(loff_t, len, ARRAY_SIZE(bvec) * PAGE_SIZE));
+		if (!cmd->plan.direct)
+			vinteg_backing_keep_stable(dev->backing);
 		/* Truncated meanwhile: it must not grow again. */
 		if (pos + iov_iter_count(&iter) >
 		    vinteg_backing_size(dev->backing))

@@ -200,7 +200,7 @@ struct vinteg *vinteg_create(bool claimed)
  * @dev: the device, as it was created
  *
  * Context: process; sleeps.
- * Return: 0 or a negative errno, and then vinteg_destroy() is next.
+ * Return: 0 or a negative errno, and then it is to be destroyed.
  */
 int vinteg_add(struct vinteg *dev)
 {
@@ -254,13 +254,8 @@ static int vinteg_finish(struct vinteg *dev, void *arg)
 	return 0;
 }
 
-/**
- * vinteg_destroy() - undo vinteg_create()
- * @dev: a device that is not announced, or no longer, and is not bound
- *
- * Context: process; sleeps.
- */
-void vinteg_destroy(struct vinteg *dev)
+/* Undoes vinteg_create(): it is not announced, or no longer, and not bound. */
+static void vinteg_destroy(struct vinteg *dev)
 {
 	/* Who has found it meanwhile holds it, but can't claim it. */
 	mutex_lock(&vinteg_devices_lock);

@@ -164,6 +164,7 @@ struct vinteg_backing {
 	unsigned int block_size;
 	size_t folio_size;
 	bool stable_writes;
+	bool made_stable;
 	bool can_discard;
 	bool native_dsync;
 	bool native_flushes;
@@ -377,7 +378,6 @@ extern unsigned int vinteg_hw_queue_depth;
 /* device.c */
 struct vinteg *vinteg_create(bool claimed);
 int vinteg_add(struct vinteg *dev);
-void vinteg_destroy(struct vinteg *dev);
 struct vinteg *vinteg_find(unsigned int index);
 int vinteg_hot_add(void);
 int vinteg_hot_remove(int index);
@@ -424,6 +424,7 @@ int vinteg_forgive(struct vinteg *dev);
 /* backing.c */
 struct vinteg_backing *vinteg_backing_open(struct vinteg *dev,
 					   const char *path, bool read_only);
+void vinteg_backing_keep_stable(struct vinteg_backing *backing);
 void vinteg_backing_close(struct vinteg_backing *backing);
 int vinteg_backing_check(struct vinteg *dev, struct vinteg_backing *backing,
 			 const struct vinteg_policy *policy,
