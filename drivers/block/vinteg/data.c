@@ -302,6 +302,8 @@ static int vinteg_data_write_zeroes(struct vinteg_cmd *cmd, loff_t pos,
 
 	for (i = 0; i < ARRAY_SIZE(bvec); i++)
 		bvec_set_page(&bvec[i], ZERO_PAGE(0), PAGE_SIZE, 0);
+	if (!cmd->plan.direct)
+		vinteg_backing_keep_stable(dev->backing);
 
 	while (len) {
 		struct kiocb iocb = {
@@ -314,8 +316,6 @@ static int vinteg_data_write_zeroes(struct vinteg_cmd *cmd, loff_t pos,
 
 		iov_iter_bvec(&iter, ITER_SOURCE, bvec, ARRAY_SIZE(bvec),
 			      min_t(loff_t, len, ARRAY_SIZE(bvec) * PAGE_SIZE));
-		if (!cmd->plan.direct)
-			vinteg_backing_keep_stable(dev->backing);
 		/* Truncated meanwhile: it must not grow again. */
 		if (pos + iov_iter_count(&iter) >
 		    vinteg_backing_size(dev->backing))
