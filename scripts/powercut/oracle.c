@@ -334,11 +334,15 @@ static void override_ends(struct oracle *o, const struct ledger_record *r)
 	}
 }
 
-/* What was lost is lost: no later flush brings it back. */
-static void pardon(struct oracle *o)
+/* What was lost is lost: no later flush brings it back. Until it has ended see issue(). */
+static void clear_begins(struct oracle *o)
 {
 	__u64 i;
 
+	o->kept.failed = o->failed;
+	o->kept.cleared = o->cleared;
+	o->failed = 0;
+	o->cleared = NEVER;
 	o->waiting.count = 0;
 	for (i = 0; i < o->busy.count; i++)
 		o->ops[o->busy.items[i]].pardoned = true;
@@ -370,16 +374,11 @@ bool oracle_feed(struct oracle *o, const struct ledger_record *r)
 		}
 		return true;
 	case LEDGER_CLEAR:
-		o->kept.failed = o->failed;
-		o->kept.cleared = o->cleared;
-		o->failed = 0;
-		o->cleared = NEVER;
-		pardon(o);
+		clear_begins(o);
 		return true;
 	case LEDGER_CLEAR_DONE:
 		o->failed = r->error ? o->kept.failed : 0;
 		o->cleared = r->error ? o->kept.cleared : r->time;
-		pardon(o);
 		return true;
 	case LEDGER_END:
 		return true;
