@@ -22,7 +22,7 @@ machine()
 	local kernel=$1 name=$2 dir=$OUT/$1-$2 rc=0 what
 	shift 2
 
-	what="driver $(driver_of "$TOP") programs $programs cells $CELLS $*"
+	what="$versions cells $CELLS $*"
 	if [ -n "$RESUME" ] && [ "$(cat "$dir/complete" 2>/dev/null || true)" = "$what" ]; then
 		step "$kernel: there already: $name"
 	else
@@ -48,7 +48,7 @@ mkdir -p "$OUT"
 : >"$OUT/devices.tsv"
 : >"$OUT/remarks"
 failed=0
-programs=$(cd "$here" && cat ./* | sha256sum | cut -c 1-12)
+versions="driver $(driver_of "$TOP") programs $(cd "$here" && cat ./* | sha256sum | cut -c 1-12)"
 for kernel in $KERNELS; do
 	if [ -n "$QUICK" ]; then
 		machine "$kernel" quick --sets core --places plp:ext4,plp:xfs

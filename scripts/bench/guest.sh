@@ -68,23 +68,19 @@ cell()
 # shows.
 everything()
 {
-	local planning=${1:-} repetition place name kinds sets how kind nth
+	local planning=${1:-} repetition place name kind sets how nth
 
 	for repetition in $(seq "$REPEAT"); do
 		nth=0
 		for place in $PLACES; do
-			while IFS=$'\t' read -r name kinds sets how; do
-				[[ $sets =~ $SETS ]] || continue
-				for kind in ${kinds//,/ }; do
-					[[ $kind.$name =~ $CELLS ]] || continue
-					# Nothing to compare: there is no file system.
-					[ "${place#*:}-${how%% *}" != blk-mounted ] || continue
-					# No way to have several of them at a time.
-					[ "$JOBS" = 1 ] || [ "${how%% *}" != mounted ] || continue
-					cell "${place%:*}" "${place#*:}" "$name" "$kind" \
-						"$sets" "$repetition" "$((nth++))" "$how"
-				done
-			done < <(grep -v '^#' cells)
+			while IFS=$'\t' read -r name kind sets how; do
+				# Nothing to compare: there is no file system.
+				[ "${place#*:}-${how%% *}" != blk-mounted ] || continue
+				# No way to have several of them at a time.
+				[ "$JOBS" = 1 ] || [ "${how%% *}" != mounted ] || continue
+				cell "${place%:*}" "${place#*:}" "$name" "$kind" "$sets" \
+					"$repetition" "$((nth++))" "$how"
+			done <cells
 		done
 	done
 }

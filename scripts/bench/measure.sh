@@ -204,7 +204,7 @@ measure_mounted()
 		# A second for each method. With nobody to tell it to, it ends with the next one.
 		n=$({ ./pg_test_fsync -s 1 -f "$dir/file" || true; } |
 			awk '$1 == "fdatasync" { print int($2); exit }')
-		[ "${n:-0}" -gt 0 ] || { echo "pg_test_fsync: no figure for fdatasync"; return 1; }
+		[ "${n:-0}" -gt 0 ] || { echo "pg_test_fsync: no figure for fdatasync" >&2; return 1; }
 		rm -f "$dir/file"
 		t=1000000
 		;;

@@ -31,6 +31,20 @@ usage()
 	exit 2
 }
 
+# select_cells: those of the file cells that are asked for, a line for each of their kinds.
+select_cells()
+{
+	local name kinds of how kind
+
+	while IFS=$'\t' read -r name kinds of how; do
+		[[ $of =~ $sets ]] || continue
+		for kind in ${kinds//,/ }; do
+			[[ $kind.$name =~ $cells ]] || continue
+			printf '%s\t%s\t%s\t%s\n' "$name" "$kind" "$of" "$how"
+		done
+	done < <(grep -v '^#' "$here/cells")
+}
+
 kernel=6.12 src=$TOP out='' cells=. sets=. targets=. fs=ext4 disks=plp places='' peers=''
 clock=virtual devices='' jobs=1 repeat=1 runtime=100
 while [ $# -gt 0 ]; do
@@ -62,15 +76,9 @@ mkdir -p "$job"
 "$TOP/scripts/kernel/build.sh" "$kernel" "$src" "$job"
 rm "$job/vinteg.ko.debug"
 cp "$here/guest.sh" "$job/run"
-cp "$here"/{cells,disks.sh,targets.sh,measure.sh,devices.sh} "$job/"
-if awk -F '\t' -v cells="$cells" -v sets="$sets" '
-		/pg_test_fsync$/ && $3 ~ sets {
-			n = split($2, kind, ",")
-			for (i = 1; i <= n; i++)
-				if (kind[i] "." $1 ~ cells)
-					found = 1
-		}
-		END { exit !found }' "$here/cells"; then
+cp "$here"/{disks.sh,targets.sh,measure.sh,devices.sh} "$job/"
+select_cells >"$job/cells"
+if grep -q 'pg_test_fsync$' "$job/cells"; then
 	dir=$("$TOP/scripts/powercut/postgresql.sh" "$(suite_of "$kernel")")
 	cp "$dir"/postgresql/usr/lib/postgresql/*/bin/pg_test_fsync "$job/"
 fi
@@ -81,8 +89,6 @@ if [ -n "$peers" ]; then
 	done <<<"$list"
 fi
 cat >"$job/job.conf" <<-END
-	CELLS='$cells'
-	SETS='$sets'
 	TARGETS='$targets'
 	PLACES='$places'
 	PEERS='$peers'
