@@ -64,10 +64,17 @@ write_together()
 	blkio write $DEV 2M 4k count=$N step=16k depth=$N seed=2 fua "$@"
 }
 
+# Where there is something that need not be synced.
+write_beside_plain()
+{
+	do_plain
+	write_together
+}
+
 # catches: group commit that syncs the data of one.
 group_survives()
 {
-	power_cut "to $1" write_together
+	power_cut "to $1" "$2"
 	is_fua
 }
 
@@ -147,7 +154,8 @@ for p in none writeback; do
 	fi
 done
 for p in none writeback; do
-	property "$p: FUA writes at the same time survive" group_survives $p
+	property "$p: FUA writes at the same time survive" group_survives $p write_together
+	property "$p: FUA writes survive beside plain ones" group_survives $p write_beside_plain
 done
 property "FUA writes that wait for the same sync are acknowledged after it" \
 	grouped_writes_survive writeback

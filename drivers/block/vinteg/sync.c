@@ -113,6 +113,9 @@ static int vinteg_sync_batch(struct vinteg *dev, struct list_head *batch)
 		/* Pairs with vinteg_note_write(). */
 		smp_mb__after_atomic();
 		error = vfs_fsync_range(backing->sync, 0, LLONG_MAX, 1);
+	} else if (backing->one_sync && !test_bit(VINTEG_UNSYNCED, &dev->flags)) {
+		/* What is between them is clean, or about to be synced anyway. */
+		error = vfs_fsync_range(backing->sync, start, end, 1);
 	} else if (backing->one_sync && nr > 1) {
 		error = vinteg_sync_ranges_at_once(backing, batch);
 	} else {

@@ -37,14 +37,12 @@ struct sync_test {
 	struct test_waiter w[NR_WAITERS];
 	/* Of the file. */
 	struct {
-		loff_t start;
-		loff_t end;
+		loff_t start, end;
 	} sync[NR_SYNCS];
 	unsigned int syncs;
 	int error;		/* of the next sync */
 	bool hold;		/* the next sync waits for @release */
-	struct completion held;
-	struct completion release;
+	struct completion held, release;
 };
 
 static int test_fsync(struct file *file, loff_t start, loff_t end, int datasync)
@@ -145,8 +143,7 @@ static void expect_told(struct kunit *test, int i, int error)
 	KUNIT_EXPECT_EQ(test, w->error, error);
 }
 
-static void expect_sync(struct kunit *test, unsigned int i, loff_t start,
-			loff_t end)
+static void expect_sync(struct kunit *test, int i, loff_t start, loff_t end)
 {
 	struct sync_test *t = test->priv;
 
@@ -217,8 +214,7 @@ static void sync_one(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vinteg_sync_all(&t->dev), 0);
 	KUNIT_EXPECT_EQ(test, t->syncs, 2);
 	expect_sync(test, 1, 0, LLONG_MAX);
-	KUNIT_EXPECT_EQ(test, vinteg_stats_read(t->dev.stats,
-						VINTEG_STAT_BACKING_SYNCS), 2);
+	KUNIT_EXPECT_EQ(test, vinteg_stats_read(t->dev.stats, VINTEG_STAT_BACKING_SYNCS), 2);
 }
 
 /* Who comes during a sync is not served by it, but all of them by the next. */
@@ -239,8 +235,7 @@ static void sync_shared(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, t->w[i].syncs, i ? 2 : 1);
 	}
 	KUNIT_EXPECT_EQ(test, t->syncs, 2);
-	KUNIT_EXPECT_EQ(test, vinteg_stats_read(t->dev.stats,
-						VINTEG_STAT_BACKING_SYNCS), 2);
+	KUNIT_EXPECT_EQ(test, vinteg_stats_read(t->dev.stats, VINTEG_STAT_BACKING_SYNCS), 2);
 }
 
 /* One FLUSH among durable writes makes it a sync of all. */
@@ -260,18 +255,27 @@ static void sync_shared_with_flush(struct kunit *test)
 	expect_sync(test, 1, 0, LLONG_MAX);
 }
 
+static void sync_three_ranges(struct kunit *test, unsigned long unsynced)
+{
+	struct sync_test *t = test->priv;
+	int i;
+
+	hold_a_sync(test, 0);
+	t->dev.flags = unsynced;
+	for (i = 1; i <= 3; i++)
+		ask(t, i, i * 8192, i * 8192 + 4095);
+	let_go(t);
+	for (i = 0; i <= 3; i++)
+		expect_told(test, i, 0);
+}
+
 /* Where a sync of a range covers no more than that, each gets its own. */
 static void sync_ranges_apart(struct kunit *test)
 {
 	struct sync_test *t = test->priv;
 	int i;
 
-	hold_a_sync(test, 0);
-	for (i = 1; i <= 3; i++)
-		ask(t, i, i * 8192, i * 8192 + 4095);
-	let_go(t);
-	for (i = 1; i <= 3; i++)
-		expect_told(test, i, 0);
+	sync_three_ranges(test, 0);
 	KUNIT_EXPECT_EQ(test, t->syncs, 4);
 	for (i = 1; i <= 3; i++)
 		expect_sync(test, i, i * 8192, i * 8192 + 4095);
@@ -281,16 +285,13 @@ static void sync_ranges_apart(struct kunit *test)
 static void sync_ranges_at_once(struct kunit *test)
 {
 	struct sync_test *t = test->priv;
-	int i;
 
 	t->backing.one_sync = true;
-	hold_a_sync(test, 0);
-	for (i = 1; i <= 3; i++)
-		ask(t, i, i * 8192, i * 8192 + 4095);
-	let_go(t);
-	for (i = 1; i <= 3; i++)
-		expect_told(test, i, 0);
-	KUNIT_EXPECT_EQ(test, t->syncs, 2);
+	sync_three_ranges(test, 0);
+	expect_sync(test, 1, 8192, 3 * 8192 + 4095);
+	sync_three_ranges(test, BIT(VINTEG_UNSYNCED));
+	expect_sync(test, 3, 8192, 8192 + 4095);
+	KUNIT_EXPECT_EQ(test, t->syncs, 4);
 }
 
 /* All who are served by a sync that fails are told, and nobody else. */
