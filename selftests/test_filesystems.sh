@@ -138,18 +138,21 @@ forget()
 	dd if="$1" iflag=nocache count=0 status=none
 }
 
-# fallbacks FILE NUMBER: of eight direct writes; what comes back is right all the same.
+# fallbacks FILE NUMBER [WRITES]: so many of the direct writes, 8 if nothing else is said;
+# what comes back is right all the same.
 # catches: fallbacks that aren't counted, or counted where there are none.
 fallbacks()
 {
+	local writes=${3:-8}
+
 	forget "$1"
 	bind_anew "$1" none
-	blkio write $DEV 0 4k count=8 seed=5
+	blkio write $DEV 0 4k count="$writes" seed=5
 	echo "fallbacks: $(stat_of direct_fallbacks), expected $2"
-	[ "$(stat_of direct_writes)" = 8 ]
+	[ "$(stat_of direct_writes)" = "$writes" ]
 	[ "$(stat_of direct_fallbacks)" = "$2" ]
 	blkio flush $DEV
-	blkio verify $DEV 0 4k count=8 seed=5
+	blkio verify $DEV 0 4k count="$writes" seed=5
 }
 
 # goes_through_the_cache FILE: what the filesystem does with a direct write of anybody. It
@@ -234,6 +237,12 @@ mkdir $TRACE && at_exit rmdir $TRACE &&
 		>$TRACE/events/block/block_rq_complete/filter &&
 	echo 1 >$TRACE/events/block/block_rq_complete/enable
 check "ext4 without extents, on holes: fallbacks are counted" fallbacks "$SCRATCH/ext3/sparse" 8
+# Then the kernel has a look at them after each 16, and forgets how many this task has made.
+ratio=$(cat /proc/sys/vm/dirty_ratio)
+echo 4194304 >/proc/sys/vm/dirty_bytes
+truncate -s 2M "$SCRATCH/ext3/limited"
+check "fallbacks are counted while few pages may be dirty" fallbacks "$SCRATCH/ext3/limited" 64 64
+echo "$ratio" >/proc/sys/vm/dirty_ratio
 check "ext4 without extents, on blocks: no fallbacks" fallbacks "$SCRATCH/ext3/full" 0
 check "a fallback is durable if it has to be" fallback_is_durable
 

@@ -192,6 +192,7 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 {
 	const struct file_operations *fop = cmd->iocb.ki_filp->f_op;
 	int dirtied = current->nr_dirtied, pause = current->nr_dirtied_pause;
+	const int start = INT_MIN / 2;
 	ssize_t ret;
 
 	if (cmd->plan.call == VINTEG_CALL_READ)
@@ -205,12 +206,13 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 	 * Several file systems do a direct write through the page cache
 	 * without telling.  The pages that this task has dirtied tell, unless
 	 * they were the file system's own (btrfs allocates).  That is close
-	 * enough for a counter: nothing else depends on it.
+	 * enough for a counter: nothing else depends on it.  Counting starts
+	 * far below the 0 that balance_dirty_pages() may set it to.
 	 */
-	current->nr_dirtied = 0;
-	current->nr_dirtied_pause = INT_MAX;
+	current->nr_dirtied = start;
+	current->nr_dirtied_pause = INT_MAX / 2;
 	ret = fop->write_iter(&cmd->iocb, iter);
-	if (ret != -EIOCBQUEUED && current->nr_dirtied && !cmd->fell_back &&
+	if (ret != -EIOCBQUEUED && current->nr_dirtied != start && !cmd->fell_back &&
 	    inode_state_read_once(cmd->iocb.ki_filp->f_mapping->host) &
 	    I_DIRTY_PAGES) {
 		struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
@@ -218,7 +220,7 @@ static ssize_t vinteg_io_issue(struct vinteg_cmd *cmd, struct iov_iter *iter)
 		cmd->fell_back = true;
 		vinteg_count(dev, VINTEG_STAT_DIRECT_FALLBACKS);
 	}
-	current->nr_dirtied += dirtied;
+	current->nr_dirtied = dirtied;
 	current->nr_dirtied_pause = pause;
 	return ret;
 }
