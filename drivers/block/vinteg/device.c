@@ -127,6 +127,7 @@ static struct vinteg *vinteg_alloc(void)
 	spin_lock_init(&dev->backing_lock);
 	vinteg_range_init(&dev->ranges);
 	vinteg_sync_init(dev);
+	vinteg_batcher_init(&dev->writer, vinteg_write_work);
 	dev->policy = vinteg_policy_find(VINTEG_DEF_POLICY);
 	dev->read_only = VINTEG_DEF_READ_ONLY;
 	dev->logical_block_size = VINTEG_DEF_BLOCK_SIZE;

@@ -132,6 +132,12 @@ void vinteg_cmd_queue(struct vinteg_cmd *cmd)
 {
 	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 
+	/* They would only wait for each other at the inode's lock. */
+	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->plan.direct &&
+	    S_ISREG(dev->backing->mapping->host->i_mode)) {
+		vinteg_batcher_add(&dev->writer, &cmd->entry, dev->write_wq);
+		return;
+	}
 	/* Reads have workers of their own: they never wait behind writes. */
 	queue_work(cmd->plan.call == VINTEG_CALL_READ ? dev->read_wq :
 		   dev->write_wq, &cmd->work);
@@ -142,23 +148,51 @@ static void vinteg_cmd_granted(struct vinteg_range *range)
 	vinteg_cmd_queue(container_of(range, struct vinteg_cmd, range));
 }
 
-static void vinteg_cmd_work(struct work_struct *work)
+static void vinteg_cmd_step(struct vinteg_cmd *cmd)
 {
-	struct vinteg_cmd *cmd = container_of(work, struct vinteg_cmd, work);
 	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
-	unsigned int pf = vinteg_worker_begin();
 
 	if (cmd->stale) {
 		vinteg_data_invalidate(cmd);
-		goto out;
+		return;
 	}
 	if (cmd->range_wanted && !cmd->range_held) {
 		cmd->range_held = true;
 		if (!vinteg_range_lock(&dev->ranges, &cmd->range))
-			goto out;
+			return;
 	}
 	vinteg_data_start(cmd);
-out:
+}
+
+static void vinteg_cmd_work(struct work_struct *work)
+{
+	unsigned int pf = vinteg_worker_begin();
+
+	vinteg_cmd_step(container_of(work, struct vinteg_cmd, work));
+	vinteg_worker_end(pf);
+}
+
+/**
+ * vinteg_write_work() - do what the writer of a device has to do
+ * @work: the writer's
+ *
+ * Context: a worker of the device.
+ */
+void vinteg_write_work(struct work_struct *work)
+{
+	struct vinteg *dev = container_of(work, struct vinteg, writer.work);
+	unsigned int pf = vinteg_worker_begin();
+	struct vinteg_cmd *cmd, *tmp;
+	LIST_HEAD(batch);
+
+	while (vinteg_batcher_take(&dev->writer, &batch)) {
+		list_for_each_entry_safe(cmd, tmp, &batch, entry) {
+			/* It may be done, and used again, before this returns. */
+			list_del(&cmd->entry);
+			vinteg_cmd_step(cmd);
+			cond_resched();
+		}
+	}
 	vinteg_worker_end(pf);
 }
 

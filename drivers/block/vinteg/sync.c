@@ -177,7 +177,7 @@ static int vinteg_pardon(struct vinteg *dev, unsigned int failures)
 
 static void vinteg_sync_work(struct work_struct *work)
 {
-	struct vinteg *dev = container_of(work, struct vinteg, syncer.work);
+	struct vinteg *dev = container_of(work, struct vinteg, syncer.asked.work);
 	struct vinteg_syncer *syncer = &dev->syncer;
 	struct vinteg_sync_waiter *waiter, *tmp;
 	unsigned int pf = vinteg_worker_begin();
@@ -185,14 +185,7 @@ static void vinteg_sync_work(struct work_struct *work)
 	LIST_HEAD(batch);
 	int error;
 
-	for (;;) {
-		spin_lock_irq(&syncer->lock);
-		list_splice_init(&syncer->waiting, &batch);
-		syncer->running = !list_empty(&batch);
-		spin_unlock_irq(&syncer->lock);
-		if (list_empty(&batch))
-			break;
-
+	while (vinteg_batcher_take(&syncer->asked, &batch)) {
 		list_for_each_entry_safe(waiter, tmp, &batch, entry) {
 			if (waiter->settled)
 				list_move_tail(&waiter->entry, &settled);
@@ -227,9 +220,7 @@ static void vinteg_sync_work(struct work_struct *work)
  */
 void vinteg_sync_init(struct vinteg *dev)
 {
-	spin_lock_init(&dev->syncer.lock);
-	INIT_LIST_HEAD(&dev->syncer.waiting);
-	INIT_WORK(&dev->syncer.work, vinteg_sync_work);
+	vinteg_batcher_init(&dev->syncer.asked, vinteg_sync_work);
 	init_completion(&dev->syncer.alone);
 	init_waitqueue_head(&dev->syncer.natives);
 	spin_lock_init(&dev->error_lock);
@@ -247,18 +238,7 @@ void vinteg_sync_init(struct vinteg *dev)
  */
 void vinteg_sync_add(struct vinteg *dev, struct vinteg_sync_waiter *waiter)
 {
-	struct vinteg_syncer *syncer = &dev->syncer;
-	unsigned long flags;
-	bool start;
-
-	spin_lock_irqsave(&syncer->lock, flags);
-	list_add_tail(&waiter->entry, &syncer->waiting);
-	start = !syncer->running;
-	syncer->running = true;
-	spin_unlock_irqrestore(&syncer->lock, flags);
-
-	if (start)
-		queue_work(dev->sync_wq, &syncer->work);
+	vinteg_batcher_add(&dev->syncer.asked, &waiter->entry, dev->sync_wq);
 }
 
 struct vinteg_sync_caller {

@@ -19,7 +19,7 @@
  *   range.c    keeping direct and page-cache writes to one folio apart
  *   native.c   durable writes in one step, and who has to wait for them
  *   sync.c     grouped syncs, the sticky error, the write_cache override
- *   stats.c, sysfs.c, trace.c, log.h
+ *   stats.c, sysfs.c, trace.c, log.h, batch.h
  */
 #ifndef VINTEG_H
 #define VINTEG_H
@@ -29,14 +29,12 @@
 #include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/kref.h>
-#include <linux/list.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
-#include <linux/spinlock.h>
-#include <linux/workqueue.h>
 
+#include "batch.h"
 #include "compat.h"
 #include "log.h"
 #include "policy.h"
@@ -88,7 +86,7 @@ struct vinteg_range_lock {
 
 /**
  * struct vinteg_sync_waiter - one who waits for a sync of the backing file
- * @entry: link in &struct vinteg_syncer.waiting
+ * @entry: link in &struct vinteg_syncer.asked
  * @start: first byte that must be durable
  * @end: last byte that must be durable, LLONG_MAX for all of the file
  * @settled: nothing to sync either; whether what has been made durable has
@@ -108,10 +106,7 @@ struct vinteg_sync_waiter {
 };
 
 struct vinteg_syncer {
-	spinlock_t lock;	/* hardirq-safe; protects both members below */
-	struct list_head waiting;
-	bool running;
-	struct work_struct work;
+	struct vinteg_batcher asked;
 	/* The rest but @nr_natives is the worker's. */
 	bool syncing;		/* the file is being synced */
 	struct vinteg_range range; /* held meanwhile, if the file needs that */
@@ -218,6 +213,7 @@ enum vinteg_flag {
  * @pardons: counts how often @error was cleared while bound; as @error
  * @ranges: writes in flight
  * @syncer: those who wait for a sync
+ * @writer: writes through the page cache of a regular file
  * @read_wq: workers for reads, while bound
  * @write_wq: workers for all that changes data, while bound
  * @sync_wq: worker of @syncer, while bound
@@ -258,6 +254,7 @@ struct vinteg {
 	unsigned int pardons;
 	struct vinteg_range_lock ranges;
 	struct vinteg_syncer syncer;
+	struct vinteg_batcher writer;
 	struct workqueue_struct *read_wq;
 	struct workqueue_struct *write_wq;
 	struct workqueue_struct *sync_wq;
@@ -269,7 +266,8 @@ struct vinteg {
 /**
  * struct vinteg_cmd - driver's part of a request
  * @iocb: the I/O under way
- * @work: runs the next step
+ * @work: runs the next step, unless
+ * @entry: &struct vinteg.writer does
  * @plan: what to do, from the policy in force when the request arrived
  * @tried: the data has been tried, and counted, in the submitter's context
  * @redo: a durable write failed in one step; is it the data?
@@ -292,6 +290,7 @@ struct vinteg {
 struct vinteg_cmd {
 	struct kiocb iocb;
 	struct work_struct work;
+	struct list_head entry;
 	struct vinteg_plan plan;
 	bool tried;
 	bool redo;
@@ -447,6 +446,7 @@ extern const struct blk_mq_ops vinteg_mq_ops;
 blk_status_t vinteg_status(int error);
 void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable);
 void vinteg_cmd_queue(struct vinteg_cmd *cmd);
+void vinteg_write_work(struct work_struct *work);
 
 /* submitter.c */
 bool vinteg_submitter_enter(struct vinteg_submitter *sub,
