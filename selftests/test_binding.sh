@@ -317,6 +317,11 @@ read_only_binding()
 	fails dd if=/dev/zero of=$DEV bs=4k count=1 oflag=direct
 	fails blkdiscard $DEV
 	fails blkdiscard -z $DEV
+	# Device mapper opens it for writing all the same.
+	dm create vtabove --table "0 $(blockdev --getsz $DEV) linear $DEV 0"
+	fails dd if=/dev/zero of=/dev/mapper/vtabove bs=4k count=1 oflag=direct
+	fails blkdiscard -z /dev/mapper/vtabove
+	dm remove --retry vtabove
 	mount -o ro $DEV "$SCRATCH/other"
 	grep content "$SCRATCH/other/file"
 	fails touch "$SCRATCH/other/file"
@@ -400,12 +405,16 @@ property()
 	local disk
 
 	check "$@"
+	[ ! -e /dev/mapper/vtabove ] || dm remove --retry vtabove
 	for disk in vinteg{8..0}; do
 		[ ! -e "/sys/block/$disk" ] || [ "$(attr size "$disk")" = 0 ] || reset "$disk"
 	done
 }
 
-start setpriv mkfs.ext4 chattr mkswap
+# The block layer's word about what device mapper does to a disk that can't be written to.
+WARNINGS+='|Trying to write to read-only block-device'
+
+start setpriv mkfs.ext4 chattr mkswap dmsetup
 must without_udev
 FS=$SCRATCH/fs
 mkdir "$FS" "$SCRATCH/other" "$SCRATCH/ram" "$SCRATCH/big"
