@@ -261,6 +261,18 @@ failed_reset_unbinds()
 	[ "$(attr writeback_error)" = 0 ]
 }
 
+# catches: a disk that goes, and what was not synced with it, without a word.
+failed_removal_says_so()
+{
+	again writeback
+	says ok blkio write $DEV 1M 64k
+	below_no_sync "$IMG"
+	log_mark removal
+	echo 0 >$CONTROL/hot_remove
+	log_lines removal | grep "the last sync of the backing file failed (-5)"
+	[ "$(cat $CONTROL/hot_add)" = 0 ]
+}
+
 # catches: a sticky error without a word, or with a word for each request.
 said_once()
 {
@@ -295,6 +307,7 @@ check "an error of background writeback fails the next FLUSH, a FUA write before
 check "an error of background writeback fails the next switch" lost_writeback_stops_a_switch
 check "an error that nobody has seen yet fails the bind, once" unseen_error_fails_the_bind
 check "a reset whose sync fails says so and unbinds" failed_reset_unbinds
+check "a removal whose last sync fails says so, and removes" failed_removal_says_so
 check "the log says once that promises are broken" said_once
 for p in none guest writeback; do
 	check "$p: a reset tells of an earlier error of a sync" reset_tells_of_an_earlier_error $p
