@@ -3,6 +3,10 @@
  * faults nth FILE
  *	does each operation on vinteg0 again and again: the first allocation in it fails,
  *	then the second, and so on, until it has no more of them.
+ * faults load FILE MODULE STEP
+ *	the same with loading the module, with two devices, one of them bound to FILE: the
+ *	first allocation fails, then that which is STEP further. It is unloaded whenever that
+ *	has worked, and has to be gone if it has not.
  * faults FAULT[,FAULT] FILE ROUNDS [SEED]
  *	binds FILE, writes, reads, syncs, switches and resets at random, while some of the
  *	allocations fail in this process and in the kernel's workers (failslab,
@@ -18,8 +22,10 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "attr.h"
@@ -28,6 +34,8 @@
 #define MOST		2000	/* allocations in one operation */
 
 const char *file;
+static const char *module;
+static unsigned int step = 1;	/* from one allocation that fails to the next */
 int disk = -1;
 unsigned int policy;
 char *buf;
@@ -78,9 +86,25 @@ static int run_remove(void)
 	return attr_write(CONTROL "hot_remove", "1");
 }
 
+static int run_load(void)
+{
+	int fd = open(module, O_RDONLY | O_CLOEXEC);
+	char params[4200];
+	int ret = 0;
+
+	if (fd < 0)
+		return errno;
+	snprintf(params, sizeof(params), "num_devices=2 backing_file=%s", file);
+	if (syscall(SYS_finit_module, fd, params, 0))
+		ret = errno;
+	close(fd);
+	return ret;
+}
+
 static struct op bind = { .name = "bind", .run = run_bind, .at_least = 1 };
 static struct op reset = { .name = "reset", .run = run_reset, .at_least = 1 };
 /* Without memory for a name device_add(), drivers/base/core.c, says that there is none. */
+static struct op load = { .name = "load", .run = run_load, .also = EINVAL, .at_least = 100 };
 static struct op add = { .name = "hot_add", .run = run_add, .also = EINVAL, .at_least = 1 };
 static struct op removal = { .name = "hot_remove", .run = run_remove, .at_least = 1 };
 
@@ -114,18 +138,35 @@ static int run_injected(struct op *op, unsigned int n, int *came)
 	return note(op, ret);
 }
 
-/* The n-th allocation fails, until there is none. */
+static bool module_is_there(void)
+{
+	return !access("/sys/module/vinteg", F_OK);
+}
+
+/* What the kernel can do without, it does without: then it is loaded all the same. */
+static void after_load(int ret)
+{
+	if (module_is_there() != !ret)
+		complain("load: %s, but the module is%s there", ret ? strerrorname_np(ret) : "ok",
+			 ret ? "" : " not");
+	if (!ret && syscall(SYS_delete_module, "vinteg", O_NONBLOCK))
+		err(2, "it can't be unloaded");
+}
+
+/* One allocation fails after the other, until there is none. */
 static void each_allocation(struct op *op, void (*check)(int ret))
 {
 	unsigned int n;
 	int came = 1;
 
-	for (n = 1; came && n < MOST; n++) {
+	for (n = 1; came && n < MOST; n += step) {
 		int ret = run_injected(op, n, &came);
 
 		if (check)
 			check(ret);
-		look();
+		/* There is no device to look at before, or after. */
+		if (op != &load)
+			look();
 	}
 	if (op->injected < op->at_least)
 		complain("%s: no allocation has failed", op->name);
@@ -271,16 +312,26 @@ static void do_random(unsigned int rounds)
 int main(int argc, char **argv)
 {
 	if (argc < 3 || argc > 5 || (strcmp(argv[1], "nth") && argc < 4))
-		errx(2, "usage: faults nth|FAULT[,FAULT] FILE [ROUNDS [SEED]]");
+		errx(2, "usage: faults nth|load|FAULT[,FAULT] FILE [MODULE STEP|ROUNDS [SEED]]");
 	file = argv[2];
 	srandom(argc > 4 ? atoi(argv[4]) : 1);
 	if (posix_memalign((void **)&buf, BLOCK, BLOCK))
 		err(2, "memory");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (!strcmp(argv[1], "nth")) {
+	if (!strcmp(argv[1], "nth") || !strcmp(argv[1], "load")) {
 		nth = open("/proc/self/fail-nth", O_RDWR);
 		if (nth < 0)
 			err(2, "fail-nth");
+	}
+	if (!strcmp(argv[1], "load")) {
+		module = argv[3];
+		step = argc > 4 ? atoi(argv[4]) : 1;
+		if (!step)
+			errx(2, "a step of none leads nowhere");
+		each_allocation(&load, after_load);
+		return bad;
+	}
+	if (nth >= 0) {
 		do_nth();
 	} else {
 		open_chances(argv[1]);

@@ -3,7 +3,8 @@
 #
 # Allocations and I/O fail by the kernel's fault injection, where it has that (failslab,
 # fail_page_alloc, fail_make_request): what can't be done says so and changes nothing, and
-# nothing that was acknowledged is lost. FAULT_ROUNDS=N does more of it.
+# nothing that was acknowledged is lost. FAULT_ROUNDS=N does more of it, FAULT_STEP=1 all
+# of the nearly thousand allocations that loading the module takes.
 
 . "$(dirname "$0")/lib.sh"
 start faults mkfs.ext4
@@ -13,6 +14,7 @@ WARNINGS+='|\] +(\? )?vinteg_[a-z_]+\+0x|Workqueue: vinteg'
 
 DEBUG=/sys/kernel/debug
 ROUNDS=${FAULT_ROUNDS:-60}
+STEP=${FAULT_STEP:-5}
 
 # tune NAME=VALUE...: of failslab and fail_page_alloc, as far as they have it.
 tune()
@@ -37,6 +39,16 @@ reset_tuning()
 each_allocation_in_turn()
 {
 	faults nth "$1"
+}
+
+# catches: a module that stays half loaded, or is loaded and has no devices.
+each_allocation_of_loading()
+{
+	udevadm settle
+	rmmod vinteg
+	# It uses O_NONBLOCK, and nobody else has the disks open: there is no udev.
+	faults load "$1" "$(modinfo -n vinteg)" "$STEP"
+	load
 }
 
 # catches: the same in the workers of the driver and of what is below.
@@ -74,6 +86,7 @@ must tune probability=0 interval=1 times=-1 task-filter=Y ignore-gfp-wait=N \
 must load
 check "ext4: each allocation of a caller fails once" each_allocation_in_turn "$FS/img"
 check "raw disk: each allocation of a caller fails once" each_allocation_in_turn /dev/vtfault
+check "ext4: allocations fail when it is loaded: one in $STEP" each_allocation_of_loading "$FS/img"
 for i in 1 2 3; do
 	check "raw disk: allocations fail at random ($i)" allocations_at_random /dev/vtfault $i
 	check "tmpfs: allocations fail at random ($i)" allocations_at_random "$SCRATCH/img" $i
