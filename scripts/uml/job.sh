@@ -30,8 +30,8 @@ selftests()
 	while read -r test; do
 		options+=(-t "$test")
 	done <tests
-	# Whoever asks for more than the usual seconds gets them.
-	limit=$((${FUZZ_SECONDS:-0} + ${RACE_SECONDS:-0} + 900))
+	# Whoever asks for more than the usual gets the time for it.
+	limit=$((${FUZZ_SECONDS:-0} + ${RACE_SECONDS:-0} + ${LEAK_ROUNDS:-0} * 3 + 900))
 	[ ${#options[@]} = 0 ] ||
 		selftests/run_kselftest.sh --override-timeout "$limit" "${options[@]}"
 }
