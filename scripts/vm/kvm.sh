@@ -20,10 +20,13 @@ probe()
 	step "trying whether KVM boots a stock kernel"
 	console=$(mktemp "$CACHE/log.XXXXXX")
 	kernel=$(find "$image" -name 'vmlinuz-*' | sort | head -n 1)
-	timeout 40 qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none \
-		-no-reboot -m 512 -kernel "$kernel" -initrd "${kernel/vmlinuz/initrd}" \
-		-append "console=ttyS0 panic=-1 vm.probe=1" -serial "file:$console" \
-		>/dev/null 2>&1 </dev/null || true
+	# In braces, for bash would tell of an emulator that aborts.
+	{
+		timeout 40 qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none \
+			-no-reboot -m 512 -kernel "$kernel" -initrd "${kernel/vmlinuz/initrd}" \
+			-append "console=ttyS0 panic=-1 vm.probe=1" -serial "file:$console" \
+			>/dev/null </dev/null
+	} 2>/dev/null || true
 	if grep -q '^vm-probe: alive' "$console"; then
 		echo yes >"$answer"
 	else
