@@ -100,6 +100,9 @@ truncate -s "$scratch" "$tmp/scratch.img"
 
 cmdline="console=ttyS0 quiet mitigations=off panic=-1 oops=panic nokaslr"
 cmdline="$cmdline random.trust_cpu=on log_buf_len=4M 8250.nr_uarts=2"
+# The emulator translates code anew for each address that it is mapped at, which is most of
+# what it does while a shell starts programs.
+cmdline="$cmdline norandmaps"
 # The kernel's checks of its clocks fail if this machine is busy at that moment. Where one
 # takes a clock away, it patches code under load: see accident.sh.
 cmdline="$cmdline no_timer_check tsc=reliable"
