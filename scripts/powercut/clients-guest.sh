@@ -101,6 +101,7 @@ commits()
 # between is not to be believed by anybody, but if it is, that is a lie to be found.
 cut()
 {
+	disk_lives || return
 	kill -STOP "$disk_pid"
 	[ $((RANDOM % 2)) = 0 ] || nap 0.0$((RANDOM % 5))
 	kill -KILL "$disk_pid"
@@ -119,7 +120,10 @@ back_again()
 # The power may go while everything recovers from the first cut.
 cut_again()
 {
-	back_again "evict=$seed" || return
+	local options
+
+	read -r -a options < <(recovery_options "$seed" "$host" "$fs")
+	back_again "${options[@]}" || return
 	if upper_mount 2>/dev/null; then
 		start_database
 		begin is_ready

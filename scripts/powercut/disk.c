@@ -10,6 +10,7 @@
  *   flush=ignored flushes do nothing: a broken disk
  *   evict=SEED    now and then some of the cache is written by itself, in any order,
  *                 down to single sectors; otherwise only a flush writes it
+ *   evict=pages   if so, a page is written as a whole
  *   delay=SEED    writes and flushes take their time, and complete in any order: a
  *                 flush may overtake writes that came before it, and then need not
  *                 cover them; without it they complete at once
@@ -67,7 +68,7 @@ static struct {
 	unsigned int *list;	/* the pages that have such a bit */
 	unsigned int nr;
 	unsigned int dice;
-	bool evicts, delays;
+	bool evicts, evicts_pages, delays;
 	bool has_fua, ignores_fua, ignores_flush;
 } disk;
 
@@ -141,7 +142,8 @@ static void evict(void)
 		return;
 	for (n = rand_r(&disk.dice) % EVICT_PAGES; n && disk.nr; n--) {
 		pick = rand_r(&disk.dice) % disk.nr;
-		write_page(disk.list[pick], n % 2 ? ALL_SECTORS : rand_r(&disk.dice));
+		write_page(disk.list[pick], n % 2 || disk.evicts_pages ?
+			   ALL_SECTORS : rand_r(&disk.dice));
 		if (!disk.dirty[disk.list[pick]])
 			disk.list[pick] = disk.list[--disk.nr];
 	}
@@ -212,10 +214,27 @@ static bool make_durable(bool forced, size_t from, size_t len)
 	return true;
 }
 
+/* A signal may come in the middle, and then it is only a part, MSG_WAITALL or not. */
 static void receive(int sock, void *buf, size_t len)
 {
-	if (len && recv(sock, buf, len, MSG_WAITALL) != (ssize_t)len)
-		exit(0);
+	ssize_t n;
+
+	for (; len; buf = (char *)buf + n, len -= n) {
+		n = recv(sock, buf, len, MSG_WAITALL);
+		if (n <= 0)
+			exit(0);
+	}
+}
+
+static void transmit(int sock, const void *buf, size_t len)
+{
+	ssize_t n;
+
+	for (; len; buf = (const char *)buf + n, len -= n) {
+		n = send(sock, buf, len, MSG_NOSIGNAL);
+		if (n <= 0)
+			exit(0);
+	}
 }
 
 static void answer(int sock, const struct nbd_request *req, int error, size_t data)
@@ -224,18 +243,10 @@ static void answer(int sock, const struct nbd_request *req, int error, size_t da
 		.magic = htonl(NBD_REPLY_MAGIC),
 		.error = htonl(error),
 	};
-	size_t done = 0, from = be64toh(req->from);
-	ssize_t n;
 
 	memcpy(&reply.handle, &req->handle, sizeof(reply.handle));
-	if (send(sock, &reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply))
-		exit(0);
-	while (done < data) {
-		n = send(sock, disk.now + from + done, data - done, MSG_NOSIGNAL);
-		if (n <= 0)
-			exit(0);
-		done += n;
-	}
+	transmit(sock, &reply, sizeof(reply));
+	transmit(sock, disk.now + be64toh(req->from), data);
 }
 
 static long long now_ns(void)
@@ -396,6 +407,8 @@ static void set_option(const char *option)
 		disk.ignores_fua = true;
 	} else if (!strcmp(option, "flush=ignored")) {
 		disk.ignores_flush = true;
+	} else if (!strcmp(option, "evict=pages")) {
+		disk.evicts_pages = true;
 	} else if (!strncmp(option, "evict=", 6)) {
 		disk.evicts = true;
 		disk.dice = strtoul(option + 6, NULL, 0);

@@ -69,9 +69,15 @@ load_blocks()
 	overwrite)	options=(--no-discard) ;;
 	switching)	options=(--switch "$policies" --every 30) ;;
 	override)	options=(--switch "$policies" --every 200 --override) ;;
-	errors)
+	*errors)
 		# The page cache above may tell of an error much later, and not of vinteg's.
-		options=(--switch "$policies" --every 200 --clear --no-cached)
+		options=(--every 200 --clear --no-cached)
+		# Durable writes would have the error first, and whoever switches has it, too.
+		if [ "$load" = flush-errors ]; then
+			options+=(--no-fua)
+		else
+			options+=(--switch "$policies")
+		fi
 		# A file system shuts down, and then fails on its own. So does a dead disk.
 		[ "$host" != raw ] || [ $((seed % 2)) = 1 ] || options+=(--syncs-fail)
 		;;
@@ -79,7 +85,7 @@ load_blocks()
 	# The page cache above would tell a flush of plain writes that failed on their own.
 	[ $dead_first = 0 ] || options+=(--no-cached)
 	case ${options[*]} in
-	*--switch*)	options+=(--sysfs "/sys/block/$VINTEG") ;;
+	*--every*)	options+=(--sysfs "/sys/block/$VINTEG") ;;
 	esac
 	# The host's file system allocates blocks until the power goes.
 	case ${kind%,4k} in
@@ -139,9 +145,10 @@ wait_for_event()
 		[ $((RANDOM % 2)) = 0 ] || nap $((RANDOM % 6))
 		nap 0.$((RANDOM % 10))
 		;;
-	errors)
+	*errors)
 		kill -USR1 "$disk_pid"
-		until_true has_had failed
+		# The next flush has it, and the load asks for many.
+		PATIENCE=10 until_true has_had failed
 		failures=$(ends_with failed)
 		nap 0.$((RANDOM % 10))
 		;;
@@ -191,10 +198,11 @@ disk_has_stopped()
 # metadata, and can't be shut down before it is mounted. Sets again.
 cut_again()
 {
-	local n recovery
+	local n recovery options
 
+	read -r -a options < <(recovery_options "$seed" "$host" "$load")
 	for ((n = RANDOM % 2; n >= 0; n--)); do
-		power_on "delay=$seed" "evict=$seed" || return
+		power_on "delay=$seed" "${options[@]}" || return
 		recover 2>/dev/null &
 		recovery=$!
 		nap 0.$((RANDOM % 4))$((RANDOM % 10))
@@ -242,7 +250,7 @@ judge()
 {
 	if ! host_mount; then
 		verdict=UNMOUNTABLE numbers="acknowledged 0 durable 0"
-		dmesg | tail -n 5 >"$WORK/judged"
+		dmesg | tail -n 20 >"$WORK/judged"
 		return 0
 	fi
 	if is_files "$load"; then judge_files; else judge_by "$WORK/kept"; fi &&
@@ -284,7 +292,7 @@ one()
 	read -r RANDOM _ < <(cksum <<<"$seed $policy")
 	dead_first=$((RANDOM % 2))
 	# The ledger may say that nothing but syncs fails: see load_blocks().
-	[ "$load" != errors ] || dead_first=$((seed % 2))
+	[[ $load != *errors ]] || dead_first=$((seed % 2))
 	! is_files "$load" || dead_first=0
 	claim=$policy
 	# It is judged by a promise that it doesn't keep, and that has to be noticed.
@@ -304,6 +312,7 @@ one()
 	wait_for_event
 	# Requests that the driver has; more may wait for io.max.
 	read -r -a inflight <"/sys/block/$VINTEG/inflight"
+	disk_lives || return
 	cut
 	trace_off
 	dmesg | tail -n 60 >"$WORK/log"
@@ -319,7 +328,7 @@ one()
 	fi
 	[ "$load" != switching ] || numbers+=" waiting $waiting"
 	# Before the disk died, after which everything fails.
-	[ "$load" != errors ] || numbers+=" failures $failures"
+	[[ $load != *errors ]] || numbers+=" failures $failures"
 	echo "@cut $* $verdict $numbers dead-first $dead_first again $again"
 	case $policy-$disk_kind-$verdict in
 	unsafe-* | *-no-* | *-kept)	;;

@@ -62,6 +62,8 @@ PLACES="
 	raw - volatile errors
 	ext4 unwritten fua errors
 	btrfs reflinked fua errors
+	raw - volatile flush-errors
+	xfs unwritten volatile flush-errors
 "
 # The short form has to do with these.
 SHORT_PLACES="

@@ -93,7 +93,7 @@ void *operate(void *arg)
 	struct workload *w = op->w;
 	struct random r = { w->seed ^ 0x6f70 };
 	char *policies[MAX_POLICIES];
-	unsigned int count = split(op->policies, policies);
+	unsigned int count = op->policies ? split(op->policies, policies) : 0;
 
 	while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
 		/* Never in step with anything. */

@@ -71,6 +71,12 @@ power_on()
 	disk_pid=$(<"$WORK/pid")
 }
 
+# To be asked before it is cut: nothing is proved by a disk that has ended on its own.
+disk_lives()
+{
+	kill -0 "$disk_pid" || complain "the disk has died by itself"
+}
+
 power_off()
 {
 	kill -KILL "$disk_pid"
@@ -89,6 +95,19 @@ disk_options()
 	fua)		echo "delay=$2 fua ${evict[*]}" ;;
 	no-flush)	echo "delay=$2 flush=ignored" ;;
 	no-fua)		echo "delay=$2 fua=ignored" ;;
+	esac
+}
+
+# recovery_options SEED FS...: while the file systems FS recover, a disk writes by itself.
+#
+# What xfs writes then is metadata, in place, and it relies on each block's being written as a
+# whole: one whose first sector alone is new looks as if it needed no replay, and its checksum
+# is wrong (xlog_recover_buf_commit_pass2() of fs/xfs/xfs_buf_item_recover.c).
+recovery_options()
+{
+	case $* in
+	*xfs*)	echo "evict=$1 evict=pages" ;;
+	*)	echo "evict=$1" ;;
 	esac
 }
 

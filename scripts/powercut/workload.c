@@ -33,6 +33,7 @@ static void help(void)
 	      "  --pause US        microseconds before each request (0)\n"
 	      "  --no-discard      no discards, no zeroing\n"
 	      "  --no-cached       nothing through the page cache above the disk\n"
+	      "  --no-fua          no durable writes, but flushes\n"
 	      "  --unknown         the disk is not all zeros\n"
 	      "  --syncs-fail      of the disk below only flushes and forced writes ever fail\n"
 	      "  --no-fill         doesn't write once to each place before the rest\n"
@@ -191,7 +192,7 @@ static void measure(struct workload *w, __u64 limit)
 }
 
 static void write_all(struct workload *w, struct operator *op, bool discard, bool cached,
-		      unsigned int seconds)
+		      bool fua, unsigned int seconds)
 {
 	struct writer writers[] = {
 		{ write_direct, .depth = 1, .fua = 50, .flushes = 20 },
@@ -209,6 +210,8 @@ static void write_all(struct workload *w, struct operator *op, bool discard, boo
 	for (i = 0; i < count; i++) {
 		writers[i].w = w;
 		writers[i].number = i;
+		if (!fua)
+			writers[i].fua = 0;
 		if (writers[i].run &&
 		    pthread_create(&threads[i], NULL, writers[i].run, &writers[i]))
 			errx(2, "no thread");
@@ -249,7 +252,7 @@ int main(int argc, char **argv)
 		DEVICE = 1, LEDGER, POLICY, RUN, SEED, CLOCK, SIZE, OPS, SECONDS, PAUSE,
 		SYSFS, SWITCH, CLAIM, EVERY, VALUES
 	};
-	static int no_discard, no_cached, no_fill, unknown, syncs_fail, override, clear;
+	static int no_discard, no_cached, no_fua, no_fill, unknown, syncs_fail, override, clear;
 	static const struct option options[] = {
 		{ "device", 1, 0, DEVICE }, { "ledger", 1, 0, LEDGER },
 		{ "policy", 1, 0, POLICY }, { "run", 1, 0, RUN }, { "seed", 1, 0, SEED },
@@ -258,9 +261,9 @@ int main(int argc, char **argv)
 		{ "sysfs", 1, 0, SYSFS }, { "switch", 1, 0, SWITCH },
 		{ "claim", 1, 0, CLAIM }, { "every", 1, 0, EVERY },
 		{ "no-discard", 0, &no_discard, 1 }, { "no-cached", 0, &no_cached, 1 },
-		{ "no-fill", 0, &no_fill, 1 }, { "unknown", 0, &unknown, 1 },
-		{ "syncs-fail", 0, &syncs_fail, 1 }, { "override", 0, &override, 1 },
-		{ "clear", 0, &clear, 1 }, { }
+		{ "no-fua", 0, &no_fua, 1 }, { "no-fill", 0, &no_fill, 1 },
+		{ "unknown", 0, &unknown, 1 }, { "syncs-fail", 0, &syncs_fail, 1 },
+		{ "override", 0, &override, 1 }, { "clear", 0, &clear, 1 }, { }
 	};
 	char *value[VALUES] = { };
 	struct workload w = { };
@@ -303,7 +306,7 @@ int main(int argc, char **argv)
 	ledger_write(w.ledger, &first);
 	if (!no_fill)
 		fill(&w);
-	write_all(&w, &operator, !no_discard, !no_cached, number(value[SECONDS], 0));
+	write_all(&w, &operator, !no_discard, !no_cached, !no_fua, number(value[SECONDS], 0));
 	ledger_write(w.ledger, &last);
 	return 0;
 }
