@@ -101,11 +101,13 @@ full_group()
 	new_file writeback
 	mkfs.ext4 -q $DEV
 	mount $DEV "$SCRATCH/upper"
-	in_group dd if=/dev/urandom of="$SCRATCH/upper/file" bs=1M count=8 status=none
+	# ext4 sends data to the disk at once when it might not have room for twice as much.
+	in_group dd if=/dev/urandom of="$SCRATCH/upper/file" bs=1M count=4 status=none
 	[ "$(cat "$GROUP/cgroup.procs")" = "" ]
 	sum=$(md5sum <"$SCRATCH/upper/file")
 	killed=$(grep -w oom_kill "$GROUP/memory.events")
 	# Nothing more can be charged, and there is nobody to be killed for it.
+	grep '^file_dirty [34][0-9]\{6\}$' "$GROUP/memory.stat"
 	echo 0 >"$GROUP/memory.max"
 	sync -f "$SCRATCH/upper"
 	drop_caches

@@ -12,12 +12,12 @@ WARNINGS+='|beyond EOD'
 
 SECONDS_EACH=$(((${FUZZ_SECONDS:-30} + 2) / 3))
 
-# make_place NAME DISK OPTIONS: an empty file system.
+# make_place NAME DISK OPTIONS [MKFS_OPTION]...: an empty file system.
 make_place()
 {
 	local dir=$SCRATCH/$1
 
-	mkfs.ext4 -q "$2" && mkdir "$dir" && mount -o "$3" "$2" "$dir" || return
+	mkfs.ext4 -q "${@:4}" "$2" && mkdir "$dir" && mount -o "$3" "$2" "$dir" || return
 	at_exit umount -R "$dir"
 }
 
@@ -54,7 +54,9 @@ must make_disk vtjournal 64
 must make_large_disk
 must make_place plain /dev/vtplain defaults
 must make_place large "$LARGE" defaults
-must make_place journal /dev/vtjournal data=journal
+# In blocks of a page: on 6.1 a hole in a page of several journalled blocks warns at
+# fs/ext4/inode.c:3307 while they are being committed, whoever punches it.
+must make_place journal /dev/vtjournal data=journal -b 4096
 check "on ext4" as_predicted plain
 check "on a disk with large blocks" as_predicted large
 check "on a file system without direct I/O" as_predicted journal

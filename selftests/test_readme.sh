@@ -145,7 +145,13 @@ rule()
 		udevadm control --reload
 }
 
+# links_to LINK DISK: or what udev knows of the disk is told.
 links_to()
+{
+	wait_for 10 is_link_to "$@" || { udevadm info "$2"; return 1; }
+}
+
+is_link_to()
 {
 	[ "$(readlink -f "/dev/disk/$1")" = "$2" ]
 }
