@@ -14,6 +14,8 @@
 # Then: take_options, logs_in, cut_all.
 
 TIMEOUT=1800
+# After so many it is no use to go on with a kernel.
+ACCIDENTS=3
 
 # take_options [--check]: of whoever sources this. PLAN=file takes the place of "plan".
 take_options()
@@ -114,31 +116,64 @@ follow()
 	done
 }
 
+# keep_left KERNEL: of the plan what no machine has said anything of.
+keep_left()
+{
+	local tmp=$logs/$1/left.tmp
+
+	awk -v kernel="$1" '
+		FILENAME == ARGV[1] {
+			if ($1 == kernel)
+				cut[++n] = substr($0, length(kernel) + 2) " "
+			next
+		}
+		{
+			for (i = 1; i <= n && index(cut[i], $0 " ") != 1; i++)
+				;
+			if (i > n)
+				print
+			else
+				cut[i] = ""
+		}' "$logs/cuts" "$logs/plan" >"$tmp"
+	mv "$tmp" "$logs/$1/left"
+}
+
+# keep_accident KERNEL: what is known of it is kept.
+keep_accident()
+{
+	local dir=$logs/$1
+
+	step "$1: the machine had an accident"
+	tail -n 30 "$dir/words" "$dir/log" >&2 || true
+	echo "$1 $SEED accident" >>"$logs/cuts"
+	# What a rig had to complain about, and what the kernel.
+	{ grep '^@trouble' "$dir/words" | tail -n 1; complaints "$dir/log" 4 4; } 2>/dev/null |
+		sed "s/^/$1 $SEED accident /" >>"$logs/notes" || true
+	accidents=$((accidents + 1))
+	mv "$dir/out" "$dir/accident$accidents"
+	cp "$dir/log" "$dir/accident$accidents"
+}
+
 # cut_with KERNEL PROGRAM: all of the plan, in as many boots as it takes.
 cut_with()
 {
-	local kernel=$1 dir=$logs/$1 from total rig rc=0
+	local kernel=$1 dir=$logs/$1 accidents=0 row=$((ROW * RIGS)) rig
 
 	mkdir -p "$dir/evidence"
 	job "$dir/job" "$kernel" "$2"
-	total=$(wc -l <"$logs/plan")
-	for ((from = 1; from <= total; from += ROW * RIGS)); do
+	cp "$logs/plan" "$dir/left"
+	while [ -s "$dir/left" ] && [ $accidents -lt $ACCIDENTS ]; do
 		for ((rig = 0; rig < RIGS; rig++)); do
-			# Not by way of "head", which would end its writer with SIGPIPE.
-			sed -n "$from,$((from + ROW * RIGS - 1))p" "$logs/plan" |
-				awk -v n="$RIGS" -v r=$rig '(NR - 1) % n == r' >"$dir/job/plan$rig"
+			awk -v row=$row -v n="$RIGS" -v r=$rig 'NR <= row && (NR - 1) % n == r' \
+				"$dir/left" >"$dir/job/plan$rig"
 		done
-		boot "$kernel" | follow "$kernel" || rc=$?
-		[ $rc = 0 ] || break
+		if boot "$kernel" | follow "$kernel"; then
+			sed -i "1,${row}d" "$dir/left"
+		else
+			keep_accident "$kernel"
+			keep_left "$kernel"
+		fi
 	done
-	if [ $rc != 0 ]; then
-		step "$kernel: the machine had an accident"
-		tail -n 30 "$dir/words" "$dir/log" >&2
-		echo "$kernel $SEED accident" >>"$logs/cuts"
-		# What a rig had to complain about, and what the kernel.
-		{ grep '^@trouble' "$dir/words" | tail -n 1; complaints "$dir/log" 4 4; } 2>/dev/null |
-			sed "s/^/$kernel $SEED accident /" >>"$logs/notes" || true
-	fi
 }
 
 # cut_all PROGRAM: with each kernel. Whatever goes wrong is in the file "cuts".
