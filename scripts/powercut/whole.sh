@@ -21,6 +21,8 @@ ROUNDS=${ROUNDS:-10}
 SEED=${SEED:-1}
 # A machine that doesn't get that far in so many seconds has had an accident.
 PATIENCE=900
+# After so many it is no use to go on with a kernel.
+ACCIDENTS=3
 # In MiB: what xfs and btrfs ask for.
 DISK_SIZE=320
 # The first records in a ledger are of the first write to each place.
@@ -145,11 +147,18 @@ writes_everywhere()
 	done
 }
 
+# in_trouble: a disk has something to complain about, and will not be written to.
+in_trouble()
+{
+	grep -qs '^@trouble' "$work/out/output"
+}
+
 accident()
 {
 	step "$kernel: the machine had an accident: $*"
 	tail -n 20 "$work/log" "$work/out/output" "$work/out/console" >&2 || true
 	cp -r "$work/out" "$logs/accident-$kernel-$seed"
+	listen
 	echo "$kernel $seed accident" >>"$logs/cuts"
 	kill "$vm" 2>/dev/null || true
 	power_off
@@ -158,16 +167,22 @@ accident()
 	return 1
 }
 
-# take_over: what the machine has said of the last cut: one line for each disk, or it is an
-# accident. Lossy disks are kept.
+# listen: what the machine has said of the last cut.
+listen()
+{
+	grep -q '^@kernel ' "$work/out/output" || return 0
+	sed -n "s/\r*$//; s/^@kernel //p" "$work/out/output" >"$logs/cuts.$kernel"
+	sed -n "s/\r*$//; s/^@cut /$kernel /p" "$work/out/output" >"$work/said"
+	cat "$work/said" >>"$logs/cuts"
+}
+
+# take_over: one line for each disk, or it is an accident. Lossy disks are kept.
 take_over()
 {
 	local word n rig policy disk verdict numbers
 
 	[ -e "$work/job/kept0" ] || return 0
-	sed -n "s/\r*$//; s/^@kernel //p" "$work/out/output" >"$logs/cuts.$kernel"
-	sed -n "s/\r*$//; s/^@cut /$kernel /p" "$work/out/output" >"$work/said"
-	cat "$work/said" >>"$logs/cuts"
+	listen
 	for n in "${!POLICIES[@]}"; do
 		[ "$(grep -c "^$kernel $((seed - 1)) .* whole .* disk $n\$" "$work/said")" != 1 ] ||
 			continue
@@ -231,7 +246,7 @@ round()
 	power_on
 	boot yes
 	until writes_everywhere; do
-		is_alive || accident "it does not begin to write" || return
+		is_alive && ! in_trouble || accident "it does not begin to write" || return
 		nap 0.2
 	done
 	nap $((RANDOM % 4)).$((RANDOM % 10))
@@ -261,15 +276,19 @@ last_round()
 
 with_kernel()
 {
-	local kernel=$1 shift=$2 n
+	local kernel=$1 shift=$2 n=0 accidents=0
 
 	mkdir -p "$work/job"
 	build "$kernel" "$work/job"
 	new_disks
-	places >"$work/job/next"
-	for ((n = 1; n <= ROUNDS; n++)); do
-		round || return
-		seed=$((seed + 1))
+	while [ $n -lt "$ROUNDS" ]; do
+		if ! round; then
+			accidents=$((accidents + 1)) seed=$((seed + 1))
+			[ $accidents -lt $ACCIDENTS ] || return
+			new_disks
+			continue
+		fi
+		n=$((n + 1)) seed=$((seed + 1))
 		[ $((n % ROTATE)) != 0 ] || shift=$((shift + 1))
 		step "$kernel: $n of $ROUNDS machines killed, $(grep -c " whole " "$logs/cuts") disks judged"
 	done
