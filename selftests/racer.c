@@ -131,26 +131,36 @@ static int with_disk(unsigned int round, int flags, int (*run)(int fd, unsigned 
 	return ret;
 }
 
-static int write_and_read(int fd, unsigned int round)
+static int write_and_read(int fd, unsigned int block)
 {
 	static char room[2 * BLOCK];
 	char *buf = room + BLOCK - (uintptr_t)room % BLOCK;
-	off_t at = BLOCK * (round / 2 % 64);
+	off_t at = BLOCK * block;
 
 	if (pwrite(fd, buf, BLOCK, at) < 0)
 		return -1;
 	return pread(fd, buf, BLOCK, at);
 }
 
+static int write_directly(int fd, unsigned int round)
+{
+	return write_and_read(fd, round / 2 % 64);
+}
+
 static int race_direct(unsigned int round)
 {
 	return with_disk(round, O_RDWR | O_DIRECT | (round / 2 % 2 ? O_DSYNC : 0),
-			 write_and_read);
+			 write_directly);
 }
 
+/*
+ * Not where the direct writes go. If one of those can't drop a page because it has just
+ * been written to again, the kernel takes that for an error of the disk's page cache, and
+ * the next fdatasync() has it: dio_warn_stale_pagecache() of mm/filemap.c.
+ */
 static int write_and_flush(int fd, unsigned int round)
 {
-	if (write_and_read(fd, round) < 0)
+	if (write_and_read(fd, 64 + round / 2 % 64) < 0)
 		return -1;
 	return fdatasync(fd);
 }
