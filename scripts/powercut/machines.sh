@@ -5,6 +5,9 @@
 # machines. SRC is the tree whose driver is tested.
 
 SRC=${SRC:-$TOP}
+# After so many it is no use to go on with a kernel.
+# shellcheck disable=SC2034 # for whoever sources this
+MOST_ACCIDENTS=3
 
 # compile FOLDER: all programs, static, so that they run in any release.
 compile()

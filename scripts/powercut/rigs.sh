@@ -14,8 +14,6 @@
 # Then: take_options, logs_in, cut_all.
 
 TIMEOUT=1800
-# After so many it is no use to go on with a kernel.
-ACCIDENTS=3
 
 # take_options [--check]: of whoever sources this. PLAN=file takes the place of "plan".
 take_options()
@@ -152,6 +150,8 @@ keep_accident()
 	accidents=$((accidents + 1))
 	mv "$dir/out" "$dir/accident$accidents"
 	cp "$dir/log" "$dir/accident$accidents"
+	# The next one is not to be told in the words of this one.
+	[ ! -e "$dir/words" ] || mv "$dir/words" "$dir/accident$accidents"
 }
 
 # cut_with KERNEL PROGRAM: all of the plan, in as many boots as it takes.
@@ -162,7 +162,7 @@ cut_with()
 	mkdir -p "$dir/evidence"
 	job "$dir/job" "$kernel" "$2"
 	cp "$logs/plan" "$dir/left"
-	while [ -s "$dir/left" ] && [ $accidents -lt $ACCIDENTS ]; do
+	while [ -s "$dir/left" ] && [ $accidents -lt "$MOST_ACCIDENTS" ]; do
 		for ((rig = 0; rig < RIGS; rig++)); do
 			awk -v row=$row -v n="$RIGS" -v r=$rig 'NR <= row && (NR - 1) % n == r' \
 				"$dir/left" >"$dir/job/plan$rig"

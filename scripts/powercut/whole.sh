@@ -21,8 +21,6 @@ ROUNDS=${ROUNDS:-10}
 SEED=${SEED:-1}
 # A machine that doesn't get that far in so many seconds has had an accident.
 PATIENCE=900
-# After so many it is no use to go on with a kernel.
-ACCIDENTS=3
 # In MiB: what xfs and btrfs ask for.
 DISK_SIZE=320
 # The first records in a ledger are of the first write to each place.
@@ -282,15 +280,16 @@ with_kernel()
 	build "$kernel" "$work/job"
 	new_disks
 	while [ $n -lt "$ROUNDS" ]; do
-		if ! round; then
-			accidents=$((accidents + 1)) seed=$((seed + 1))
-			[ $accidents -lt $ACCIDENTS ] || return
+		if round; then
+			n=$((n + 1))
+			[ $((n % ROTATE)) != 0 ] || shift=$((shift + 1))
+			step "$kernel: $n of $ROUNDS machines killed, $(grep -c " whole " "$logs/cuts") disks judged"
+		else
+			accidents=$((accidents + 1))
+			[ $accidents -lt "$MOST_ACCIDENTS" ] || return
 			new_disks
-			continue
 		fi
-		n=$((n + 1)) seed=$((seed + 1))
-		[ $((n % ROTATE)) != 0 ] || shift=$((shift + 1))
-		step "$kernel: $n of $ROUNDS machines killed, $(grep -c " whole " "$logs/cuts") disks judged"
+		seed=$((seed + 1))
 	done
 	last_round || return
 }
