@@ -218,7 +218,60 @@ module_stays_for_those_killed()
 	set_attr backing_file $LOWER
 }
 
-start dmsetup
+# at_it PLACE...: reads 64 KiB at each, in this order and all at once, while the disk has
+# stopped. Prints how many workers are at that, with whom they all succeed.
+at_it()
+{
+	local place pid pids=()
+
+	set_attr cache_policy writeback
+	blockdev --flushbufs $LOWER
+	dm suspend --noflush --nolockfs vtstuck
+	for place in "$@"; do
+		in_background dd if=$DEV of=/dev/null bs=64k count=1 skip="$place" iflag=direct
+		pids+=("$pid")
+	done
+	cat /proc/[0-9]*/comm 2>/dev/null | grep -c '+vinteg0-read'
+	dm resume vtstuck
+	wait "${pids[@]}"
+}
+
+# catches: several workers for a sequence, each of which reads ahead for itself.
+one_for_a_sequence()
+{
+	local workers
+
+	[ -n "$(attr backing_file)" ] || set_attr backing_file $LOWER
+	workers=$(at_it 16 17 18 19 20)
+	# Nothing tells that the first is one of a sequence.
+	[ "$workers" = 2 ]
+}
+
+# catches: reads that wait for others that they have nothing to do with.
+one_for_each()
+{
+	local workers
+
+	workers=$(at_it 32 50 40 60 36)
+	[ "$workers" = 5 ]
+}
+
+# catches: reads that wait in line where nothing is gained by that.
+one_for_each_without_readahead()
+{
+	local workers before
+
+	before=$(blockdev --getra $LOWER)
+	set_attr reset 1
+	blockdev --setra 0 $LOWER
+	set_attr backing_file $LOWER
+	workers=$(at_it 16 17 18 19 20)
+	blockdev --setra "$before" $LOWER
+	set_attr reset 1
+	[ "$workers" = 5 ]
+}
+
+start dmsetup blockdev
 must without_udev
 must make_disk vtlower 16
 must make_disk vtother 16
@@ -243,6 +296,12 @@ restore
 check "rmmod is refused at once" module_stays
 restore
 set_attr reset 1
+check "reads that follow each other have one worker" one_for_a_sequence
+restore
+check "other reads have one each" one_for_each
+restore
+check "so have all reads if there is no readahead" one_for_each_without_readahead
+restore
 check "rmmod is refused beside a reset whose writer was killed" module_stays_for_those_killed
 restore
 set_attr reset 1

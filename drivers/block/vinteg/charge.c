@@ -10,6 +10,7 @@
 #include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 
+#include "charge.h"
 #include "vinteg.h"
 
 #ifdef CONFIG_MEMCG

@@ -3,12 +3,12 @@
  * Moving a command's data between its request and the backing file.
  */
 #include <linux/bio.h>
-#include <linux/bvec.h>
 #include <linux/falloc.h>
 #include <linux/ioprio.h>
 #include <linux/pagemap.h>
 #include <linux/uio.h>
 
+#include "charge.h"
 #include "trace.h"
 #include "vinteg.h"
 

@@ -4,6 +4,7 @@
  * submitter or a worker moves the data, a grouped sync makes it durable if the
  * plan says so, and the request completes.
  */
+#include <linux/blk-cgroup.h>
 #include <linux/blk-mq.h>
 
 #include "trace.h"
@@ -138,6 +139,10 @@ void vinteg_cmd_queue(struct vinteg_cmd *cmd)
 		vinteg_batcher_add(&dev->writer, &cmd->entry, dev->write_wq);
 		return;
 	}
+	if (cmd->plan.call == VINTEG_CALL_READ && cmd->follows) {
+		vinteg_batcher_add(&dev->reader, &cmd->entry, dev->read_wq);
+		return;
+	}
 	/* Reads have workers of their own: they never wait behind writes. */
 	queue_work(cmd->plan.call == VINTEG_CALL_READ ? dev->read_wq :
 		   dev->write_wq, &cmd->work);
@@ -173,19 +178,20 @@ static void vinteg_cmd_work(struct work_struct *work)
 }
 
 /**
- * vinteg_write_work() - do what the writer of a device has to do
- * @work: the writer's
+ * vinteg_batch_work() - take the next step of all commands that wait for it
+ * @work: of a batcher with commands
  *
  * Context: a worker of the device.
  */
-void vinteg_write_work(struct work_struct *work)
+void vinteg_batch_work(struct work_struct *work)
 {
-	struct vinteg *dev = container_of(work, struct vinteg, writer.work);
+	struct vinteg_batcher *batcher =
+		container_of(work, struct vinteg_batcher, work);
 	unsigned int pf = vinteg_worker_begin();
 	struct vinteg_cmd *cmd, *tmp;
 	LIST_HEAD(batch);
 
-	while (vinteg_batcher_take(&dev->writer, &batch)) {
+	while (vinteg_batcher_take(batcher, &batch)) {
 		list_for_each_entry_safe(cmd, tmp, &batch, entry) {
 			/* It may be done, and used again, before this returns. */
 			list_del(&cmd->entry);
@@ -292,6 +298,23 @@ static void vinteg_plan_range(struct vinteg *dev, struct request *rq,
 	cmd->range.granted = vinteg_cmd_granted;
 }
 
+/*
+ * Readahead finds a sequence by the order in which it is read.  With several
+ * workers at it, all of them allocate and wait for the same pages, and small
+ * ones.  One control group does not wait for another.
+ */
+static bool vinteg_read_follows(struct vinteg *dev, struct request *rq)
+{
+	struct cgroup_subsys_state *css = bio_blkcg_css(rq->bio);
+	loff_t pos = vinteg_request_pos(rq);
+	bool follows = pos == READ_ONCE(dev->read_end) &&
+		css == READ_ONCE(dev->read_by);
+
+	WRITE_ONCE(dev->read_end, pos + blk_rq_bytes(rq));
+	WRITE_ONCE(dev->read_by, css);
+	return follows && dev->backing->io->f_ra.ra_pages;
+}
+
 /* Returns true if there is data to be moved; else the request goes on by itself. */
 static bool vinteg_start_request(struct request *rq)
 {
@@ -353,6 +376,7 @@ static bool vinteg_start_request(struct request *rq)
 		vinteg_cmd_sync(cmd, 0, LLONG_MAX, false);
 		return false;
 	case VINTEG_CALL_READ:
+		cmd->follows = !cmd->plan.direct && vinteg_read_follows(dev, rq);
 		return true;
 	case VINTEG_CALL_WRITE:
 	case VINTEG_CALL_DISCARD:

@@ -56,6 +56,7 @@
 #define VINTEG_MAX_SECTORS	(SZ_4M >> SECTOR_SHIFT)
 #define VINTEG_MAX_SEGMENTS	256
 
+struct cgroup_subsys_state;
 struct vinteg;
 
 /*
@@ -214,6 +215,9 @@ enum vinteg_flag {
  * @ranges: writes in flight
  * @syncer: those who wait for a sync
  * @writer: writes through the page cache of a regular file
+ * @reader: reads through the page cache that each begin where the last ended
+ * @read_end: bytes; where the last read through the page cache ends
+ * @read_by: the control group that it is charged to; not a reference
  * @read_wq: workers for reads, while bound
  * @write_wq: workers for all that changes data, while bound
  * @sync_wq: worker of @syncer, while bound
@@ -255,6 +259,9 @@ struct vinteg {
 	struct vinteg_range_lock ranges;
 	struct vinteg_syncer syncer;
 	struct vinteg_batcher writer;
+	struct vinteg_batcher reader;
+	loff_t read_end;
+	struct cgroup_subsys_state *read_by;
 	struct workqueue_struct *read_wq;
 	struct workqueue_struct *write_wq;
 	struct workqueue_struct *sync_wq;
@@ -267,8 +274,9 @@ struct vinteg {
  * struct vinteg_cmd - driver's part of a request
  * @iocb: the I/O under way
  * @work: runs the next step, unless
- * @entry: &struct vinteg.writer does
+ * @entry: &struct vinteg.writer or &struct vinteg.reader does
  * @plan: what to do, from the policy in force when the request arrived
+ * @follows: a read for &struct vinteg.reader
  * @tried: the data has been tried, and counted, in the submitter's context
  * @redo: a durable write failed in one step; is it the data?
  * @native: a durable write in one step is under way, its result not yet drawn
@@ -292,6 +300,7 @@ struct vinteg_cmd {
 	struct work_struct work;
 	struct list_head entry;
 	struct vinteg_plan plan;
+	bool follows;
 	bool tried;
 	bool redo;
 	bool native;
@@ -324,21 +333,6 @@ struct vinteg_submitter {
 	struct blk_plug plug;
 	bool batch;
 	unsigned int memflags;
-};
-
-struct cgroup_subsys_state;
-struct mem_cgroup;
-
-/**
- * struct vinteg_charge - for whom a worker works
- * @io: I/O is charged
- * @memory: the group that pages are charged to, or NULL
- * @outer: the one before
- */
-struct vinteg_charge {
-	bool io;
-	struct cgroup_subsys_state *memory;
-	struct mem_cgroup *outer;
 };
 
 static inline struct vinteg *vinteg_of_request(struct request *rq)
@@ -446,7 +440,7 @@ extern const struct blk_mq_ops vinteg_mq_ops;
 blk_status_t vinteg_status(int error);
 void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable);
 void vinteg_cmd_queue(struct vinteg_cmd *cmd);
-void vinteg_write_work(struct work_struct *work);
+void vinteg_batch_work(struct work_struct *work);
 
 /* submitter.c */
 bool vinteg_submitter_enter(struct vinteg_submitter *sub,
@@ -458,12 +452,6 @@ bool vinteg_submitter_may_try(struct vinteg_cmd *cmd);
 bool vinteg_data_try(struct vinteg_cmd *cmd);
 void vinteg_data_start(struct vinteg_cmd *cmd);
 void vinteg_data_invalidate(struct vinteg_cmd *cmd);
-
-/* charge.c */
-void vinteg_charge_begin(struct vinteg_charge *charge, struct request *rq,
-			 bool memory);
-bool vinteg_charge_spare(struct vinteg_charge *charge);
-void vinteg_charge_end(struct vinteg_charge *charge);
 
 /* range.c */
 void vinteg_range_init(struct vinteg_range_lock *lock);
