@@ -393,11 +393,11 @@ static bool vinteg_start_request(struct request *rq)
 }
 
 /* Returns false if a worker has to take the command. */
-static bool vinteg_cmd_try(struct vinteg_cmd *cmd)
+static bool vinteg_cmd_try(struct vinteg_cmd *cmd, struct vinteg_submitter *sub)
 {
 	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 
-	if (!vinteg_submitter_may_try(cmd))
+	if (!vinteg_submitter_enter(sub, cmd))
 		return false;
 	if (cmd->range_wanted) {
 		cmd->range_held = true;
@@ -412,36 +412,31 @@ static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,
 {
 	struct vinteg_cmd *cmd = blk_mq_rq_to_pdu(bd->rq);
 	struct vinteg_submitter sub;
-	bool done = false;
 
 	if (!vinteg_start_request(bd->rq))
 		return BLK_STS_OK;
+	vinteg_submitter_begin(&sub, NULL);
 	/* Requests that follow would wait with this one, where nobody looks. */
-	if (bd->last && vinteg_submitter_enter(&sub, hctx->queue, NULL)) {
-		done = vinteg_cmd_try(cmd);
-		vinteg_submitter_leave(&sub);
-	}
-	if (!done)
+	if (!bd->last || !vinteg_cmd_try(cmd, &sub))
 		vinteg_cmd_queue(cmd);
+	vinteg_submitter_end(&sub);
 	return BLK_STS_OK;
 }
 
 static void vinteg_queue_rqs(VINTEG_RQ_LIST *list)
 {
-	struct request *rq = vinteg_rq_list_peek(list);
 	struct vinteg_submitter sub;
-	bool entered = vinteg_submitter_enter(&sub, rq->q, list);
 	struct vinteg_cmd *cmd;
+	struct request *rq;
 
+	vinteg_submitter_begin(&sub, list);
 	while ((rq = rq_list_pop(list))) {
 		cmd = blk_mq_rq_to_pdu(rq);
 		vinteg_rq_known_by_tag(rq);
-		if (vinteg_start_request(rq) &&
-		    !(entered && vinteg_cmd_try(cmd)))
+		if (vinteg_start_request(rq) && !vinteg_cmd_try(cmd, &sub))
 			vinteg_cmd_queue(cmd);
 	}
-	if (entered)
-		vinteg_submitter_leave(&sub);
+	vinteg_submitter_end(&sub);
 }
 
 static int vinteg_init_request(struct blk_mq_tag_set *set, struct request *rq,

@@ -46,58 +46,6 @@ static bool vinteg_plug_holds_others(struct blk_plug *plug,
 	return cached && cached->q != q;
 }
 
-/**
- * vinteg_submitter_enter() - prepare the submitter for the lower file system
- * @sub: what is put aside
- * @q: the disk's queue
- * @list: NULL for one request; or those that follow, whose I/O is collected
- *
- * Context: queue_rq or queue_rqs of a queue that may block.
- * Return: true if requests may be tried until vinteg_submitter_leave().
- */
-bool vinteg_submitter_enter(struct vinteg_submitter *sub,
-			    struct request_queue *q, VINTEG_RQ_LIST *list)
-{
-	const unsigned int not_with = PF_KTHREAD | PF_EXITING | PF_MEMALLOC |
-		PF_MEMALLOC_NOIO | PF_MEMALLOC_NOFS;
-	struct vinteg *dev = q->queuedata;
-
-	if (!dev->backing || !dev->backing->can_nowait ||
-	    current->flags & not_with || current->journal_info ||
-	    vinteg_plug_holds_others(current->plug, q, list))
-		return false;
-
-	sub->memflags = memalloc_noio_save();
-	sub->bio_list = current->bio_list;
-	current->bio_list = NULL;
-	/*
-	 * The list of the one outside is just being emptied.  Its timestamp
-	 * is not for later, and the scheduler looks for it in current->plug.
-	 */
-	blk_plug_invalidate_ts();
-	sub->outer_plug = current->plug;
-	current->plug = NULL;
-	sub->batch = list;
-	if (sub->batch)
-		blk_start_plug(&sub->plug);
-	return true;
-}
-
-/**
- * vinteg_submitter_leave() - undo vinteg_submitter_enter()
- * @sub: the same as there
- *
- * Context: as vinteg_submitter_enter().
- */
-void vinteg_submitter_leave(struct vinteg_submitter *sub)
-{
-	if (sub->batch)
-		blk_finish_plug(&sub->plug);
-	current->plug = sub->outer_plug;
-	current->bio_list = sub->bio_list;
-	memalloc_noio_restore(sub->memflags);
-}
-
 #ifdef CONFIG_BLK_CGROUP
 static bool vinteg_is_submitters_cgroup(struct request *rq)
 {
@@ -134,14 +82,8 @@ static bool vinteg_is_buffer_cache(struct request *rq)
 	return ret;
 }
 
-/**
- * vinteg_submitter_may_try() - is a request one for the fast path?
- * @cmd: its command, with its plan made
- *
- * Context: between vinteg_submitter_enter() and vinteg_submitter_leave().
- * Return: true if vinteg_data_try() may be called.
- */
-bool vinteg_submitter_may_try(struct vinteg_cmd *cmd)
+/* Is it a request for the fast path? */
+static bool vinteg_may_try(struct vinteg_cmd *cmd)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct vinteg *dev = vinteg_of_request(rq);
@@ -173,4 +115,75 @@ bool vinteg_submitter_may_try(struct vinteg_cmd *cmd)
 		return false;
 	}
 	return vinteg_is_submitters_cgroup(rq);
+}
+
+/**
+ * vinteg_submitter_begin() - be called with one or several requests
+ * @sub: to be given to vinteg_submitter_end()
+ * @list: NULL for one request; or those that follow, whose I/O is collected
+ *
+ * Context: queue_rq or queue_rqs of a queue that may block.
+ */
+void vinteg_submitter_begin(struct vinteg_submitter *sub, VINTEG_RQ_LIST *list)
+{
+	sub->list = list;
+	sub->entered = false;
+}
+
+/**
+ * vinteg_submitter_enter() - prepare the submitter for the lower file system
+ * @sub: what is put aside
+ * @cmd: the command that is to be tried, with its plan made
+ *
+ * Context: between vinteg_submitter_begin() and vinteg_submitter_end().
+ * Return: true if vinteg_data_try() may be called with @cmd.
+ */
+bool vinteg_submitter_enter(struct vinteg_submitter *sub,
+			    struct vinteg_cmd *cmd)
+{
+	const unsigned int not_with = PF_KTHREAD | PF_EXITING | PF_MEMALLOC |
+		PF_MEMALLOC_NOIO | PF_MEMALLOC_NOFS;
+	struct request_queue *q = blk_mq_rq_from_pdu(cmd)->q;
+	struct vinteg *dev = q->queuedata;
+
+	if (!vinteg_may_try(cmd))
+		return false;
+	if (sub->entered)
+		return true;
+	if (!dev->backing->can_nowait || current->flags & not_with ||
+	    current->journal_info ||
+	    vinteg_plug_holds_others(current->plug, q, sub->list))
+		return false;
+
+	sub->entered = true;
+	sub->memflags = memalloc_noio_save();
+	sub->bio_list = current->bio_list;
+	current->bio_list = NULL;
+	/*
+	 * The list of the one outside is just being emptied.  Its timestamp
+	 * is not for later, and the scheduler looks for it in current->plug.
+	 */
+	blk_plug_invalidate_ts();
+	sub->outer_plug = current->plug;
+	current->plug = NULL;
+	if (sub->list)
+		blk_start_plug(&sub->plug);
+	return true;
+}
+
+/**
+ * vinteg_submitter_end() - undo what vinteg_submitter_enter() may have done
+ * @sub: the same as there
+ *
+ * Context: as vinteg_submitter_begin().
+ */
+void vinteg_submitter_end(struct vinteg_submitter *sub)
+{
+	if (!sub->entered)
+		return;
+	if (sub->list)
+		blk_finish_plug(&sub->plug);
+	current->plug = sub->outer_plug;
+	current->bio_list = sub->bio_list;
+	memalloc_noio_restore(sub->memflags);
 }

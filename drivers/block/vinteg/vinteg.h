@@ -321,17 +321,19 @@ struct vinteg_cmd {
 
 /**
  * struct vinteg_submitter - what a submitter was about before it came here
+ * @list: requests that are handled at once, those that follow; NULL for one
+ * @entered: the members below are in use
  * @bio_list: bios that its submission has to send on
  * @outer_plug: its plug
- * @plug: collects what goes to the lower disk meanwhile, if @batch
- * @batch: several requests are handled at once
+ * @plug: collects what goes to the lower disk meanwhile, if there is @list
  * @memflags: its allocation scope
  */
 struct vinteg_submitter {
+	VINTEG_RQ_LIST *list;
+	bool entered;
 	struct bio_list *bio_list;
 	struct blk_plug *outer_plug;
 	struct blk_plug plug;
-	bool batch;
 	unsigned int memflags;
 };
 
@@ -443,10 +445,10 @@ void vinteg_cmd_queue(struct vinteg_cmd *cmd);
 void vinteg_batch_work(struct work_struct *work);
 
 /* submitter.c */
+void vinteg_submitter_begin(struct vinteg_submitter *sub, VINTEG_RQ_LIST *list);
 bool vinteg_submitter_enter(struct vinteg_submitter *sub,
-			    struct request_queue *q, VINTEG_RQ_LIST *list);
-void vinteg_submitter_leave(struct vinteg_submitter *sub);
-bool vinteg_submitter_may_try(struct vinteg_cmd *cmd);
+			    struct vinteg_cmd *cmd);
+void vinteg_submitter_end(struct vinteg_submitter *sub);
 
 /* data.c */
 bool vinteg_data_try(struct vinteg_cmd *cmd);
