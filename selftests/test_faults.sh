@@ -11,6 +11,11 @@ start faults mkfs.ext4
 
 # The kernel says where it could not allocate, with those who had called.
 WARNINGS+='|\] +(\? )?vinteg_[a-z_]+\+0x|Workqueue: vinteg'
+# It also says which tracepoints of a module that is being loaded it could not make, and
+# event_define_fields() warns of every error (kernel/trace/trace_events.c of 7.3).
+WARNINGS+='|(Could not|Failed to|No memory to) (create|initialize) (trace|event|system|directory)'
+WARNINGS+='|Modules linked in: '
+NO_TROUBLE='WARNING: .*event_define_fields'
 
 DEBUG=/sys/kernel/debug
 ROUNDS=${FAULT_ROUNDS:-60}

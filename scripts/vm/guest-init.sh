@@ -144,7 +144,10 @@ scan_log()
 	dd if=/dev/kmsg iflag=nonblock bs=8k 2>/dev/null >/run/kmsg
 	# If it's gone, all counts.
 	start=$(grep -n -m 1 "$MARK" /run/kmsg | cut -d : -f 1)
-	tail -n "+${start:-1}" /run/kmsg | grep -E -A 12 "$SPLATS" && bad=1
+	# A mistake of the kernel's, which warns of memory that is short while a module is loaded
+	# (trace_events.c of 7.3). Where nobody makes it short, the test that sees it fails.
+	tail -n "+${start:-1}" /run/kmsg | sed '/cut here/{N;/ event_define_fields+/d;}' |
+		grep -E -A 12 "$SPLATS" && bad=1
 	return $bad
 }
 
