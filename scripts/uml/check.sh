@@ -4,9 +4,9 @@
 # check.sh [--flavour F] [--src SRC] [PATTERN]: runs the KUnit suites and the selftests
 # of the checkout SRC (default: this one) in User-Mode Linux 7.3, as far as the name
 # matches PATTERN; "." is all. Prints KTAP. Exit status as of run.sh. The variables
-# FUZZ_SECONDS, FUZZ_SEED, RACE_SECONDS, FAULT_ROUNDS and LEAK_ROUNDS reach the tests;
-# TIMEOUT=seconds is for all. LOGS=folder keeps the console and the output there; without
-# it, those of a run that failed are kept.
+# FUZZ_SECONDS, FUZZ_SEED, RACE_SECONDS, FAULT_ROUNDS, LEAK_ROUNDS and CHECK (which of the
+# properties) reach the tests; TIMEOUT=seconds is for all. LOGS=folder keeps the console and
+# the output there; without it, those of a run that failed are kept.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -44,7 +44,7 @@ step "building the module and the tests for User-Mode Linux"
 "$TOP/scripts/kernel/selftests.sh" bookworm "$job/selftests"
 installed "$job/installed"
 install -m 755 "$TOP/scripts/uml/job.sh" "$job/run"
-export -p | grep -E '^declare -x (FAULT|FUZZ|LEAK|RACE)_[A-Z]+=' >"$job/environment" || true
+export -p | grep -E '^declare -x ((FAULT|FUZZ|LEAK|RACE)_[A-Z]+|CHECK)=' >"$job/environment" || true
 grep -E -e "$pattern" "$job/selftests/kselftest-list.txt" >"$job/tests" || true
 if [[ kunit =~ $pattern ]]; then
 	"$TOP/scripts/uml/module.sh" "$flavour" "$src" "$job/kunit" \
