@@ -147,7 +147,7 @@ BOOT_SECONDS=300
 # has left no verdict.
 boot()
 {
-	local start=$SECONDS patient=1
+	local start=$SECONDS patient=1 looked=$SECONDS panicked=
 
 	: >"$out/output"
 	: >"$out/console"
@@ -167,6 +167,15 @@ boot()
 			lost="no end after $timeout seconds"
 			kill -KILL $pid
 			break
+		fi
+		# A machine that panics ends, unless that hangs as well.
+		if [ $((SECONDS - looked)) -ge 30 ]; then
+			looked=$SECONDS
+			if [ -n "$panicked" ]; then
+				kill -KILL $pid
+				break
+			fi
+			! grep -q 'Kernel panic - ' "$out/console" || panicked=1
 		fi
 		if [ -n "$patient" ] && [ $((SECONDS - start)) -gt $BOOT_SECONDS ]; then
 			patient=
