@@ -179,9 +179,9 @@ log_mark()
 log_since()
 {
 	dmesg -x | awk -v mark="selftest: mark $1 $$" '
-		index($0, mark) { lines = ""; next }
-		{ lines = lines $0 "\n" }
-		END { printf "%s", lines }'
+		index($0, mark) { n = 0; next }
+		{ line[n++] = $0 }
+		END { for (i = 0; i < n; i++) print line[i] }'
 }
 
 # log_lines NAME: what the driver said since the mark, with its prefix and no more. Not how
