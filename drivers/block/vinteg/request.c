@@ -139,7 +139,7 @@ void vinteg_cmd_queue(struct vinteg_cmd *cmd)
 		vinteg_batcher_add(&dev->writer, &cmd->entry, dev->write_wq);
 		return;
 	}
-	if (cmd->plan.call == VINTEG_CALL_READ && cmd->follows) {
+	if (cmd->follows) {
 		vinteg_batcher_add(&dev->reader, &cmd->entry, dev->read_wq);
 		return;
 	}
@@ -332,6 +332,7 @@ static bool vinteg_start_request(struct request *rq)
 				     vinteg_request_issuer(dev, rq, policy),
 				     vinteg_override(dev) ||
 				     test_bit(VINTEG_SWITCHING, &dev->flags));
+	cmd->follows = false;
 	cmd->tried = false;
 	cmd->redo = false;
 	/* Looked at by vinteg_find_native() as soon as it has started. */
