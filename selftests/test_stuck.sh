@@ -224,6 +224,7 @@ at_it()
 {
 	local place pid pids=()
 
+	[ -n "$(attr backing_file)" ] || set_attr backing_file $LOWER
 	set_attr cache_policy writeback
 	blockdev --flushbufs $LOWER
 	dm suspend --noflush --nolockfs vtstuck
@@ -241,7 +242,6 @@ one_for_a_sequence()
 {
 	local workers
 
-	[ -n "$(attr backing_file)" ] || set_attr backing_file $LOWER
 	workers=$(at_it 16 17 18 19 20)
 	# Nothing tells that the first is one of a sequence.
 	[ "$workers" = 2 ]
@@ -264,7 +264,6 @@ one_for_each_without_readahead()
 	before=$(blockdev --getra $LOWER)
 	set_attr reset 1
 	blockdev --setra 0 $LOWER
-	set_attr backing_file $LOWER
 	workers=$(at_it 16 17 18 19 20)
 	blockdev --setra "$before" $LOWER
 	set_attr reset 1
