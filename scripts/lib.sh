@@ -124,6 +124,12 @@ _install()
 		apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
 }
 
+# settings FILE: those of this environment that the selftests look at, to be read by a shell.
+settings()
+{
+	export -p | grep -E '^declare -x ((FAULT|FUZZ|LEAK|RACE)_[A-Z]+|CHECK)=' >"$1" || true
+}
+
 # installed FOLDER: what "make install" installs besides the module, as if FOLDER was the
 # root. A machine finds vintegctl there.
 installed()

@@ -44,7 +44,7 @@ step "building the module and the tests for User-Mode Linux"
 "$TOP/scripts/kernel/selftests.sh" bookworm "$job/selftests"
 installed "$job/installed"
 install -m 755 "$TOP/scripts/uml/job.sh" "$job/run"
-export -p | grep -E '^declare -x ((FAULT|FUZZ|LEAK|RACE)_[A-Z]+|CHECK)=' >"$job/environment" || true
+settings "$job/environment"
 grep -E -e "$pattern" "$job/selftests/kselftest-list.txt" >"$job/tests" || true
 if [[ kunit =~ $pattern ]]; then
 	"$TOP/scripts/uml/module.sh" "$flavour" "$src" "$job/kunit" \

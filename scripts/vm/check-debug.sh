@@ -20,7 +20,7 @@ step "building the module and the tests for $kernel"
 "$TOP/scripts/kernel/build.sh" "$kernel" "$TOP" "$job"
 "$TOP/scripts/kernel/selftests.sh" "$(suite_of "$kernel")" "$job/selftests"
 install -m 755 "$TOP/scripts/uml/job.sh" "$job/run"
-export -p | grep -E '^declare -x ((FAULT|FUZZ|LEAK|RACE)_[A-Z]+|CHECK)=' >"$job/environment" || true
+settings "$job/environment"
 grep -E -e "$pattern" "$job/selftests/kselftest-list.txt" >"$job/tests" || true
 if [[ kunit =~ $pattern ]]; then
 	"$TOP/scripts/kernel/build.sh" "$kernel" "$TOP" "$job/kunit" \
