@@ -43,7 +43,7 @@ static inline void vinteg_batcher_init(struct vinteg_batcher *b,
  * vinteg_batcher_add() - leave something for the worker
  * @b: the batcher
  * @entry: its link, no longer the caller's
- * @wq: where the worker is to run, always the same
+ * @wq: where the worker is to run, if it does not yet
  *
  * Context: any; takes @b's lock.  The worker may be done with @entry before
  * this returns.
@@ -71,7 +71,8 @@ static inline void vinteg_batcher_add(struct vinteg_batcher *b,
  * @batch: an empty list
  *
  * Context: the worker; takes @b's lock.
- * Return: true if there is something; else the worker has to return.
+ * Return: true if there is something; else the worker has to return, and may be
+ * running anew already.
  */
 static inline bool vinteg_batcher_take(struct vinteg_batcher *b,
 				       struct list_head *batch)

@@ -122,8 +122,19 @@ static int vinteg_start_workers(struct vinteg *dev)
 	dev->sync_wq = alloc_workqueue("%s-sync", flags, 1, name);
 	if (!dev->sync_wq)
 		goto out_write;
+	/*
+	 * blk-flush.c sends a FLUSH from kblockd.  From a workqueue of the same
+	 * kind, the same worker can take the sync, and none has to wake up.
+	 */
+	dev->flush_wq = alloc_workqueue("%s-flush", WQ_PERCPU | WQ_HIGHPRI |
+					WQ_CPU_INTENSIVE | WQ_MEM_RECLAIM |
+					__WQ_LEGACY, 1, name);
+	if (!dev->flush_wq)
+		goto out_sync;
 	return 0;
 
+out_sync:
+	destroy_workqueue(dev->sync_wq);
 out_write:
 	destroy_workqueue(dev->write_wq);
 out_read:
@@ -133,6 +144,7 @@ out_read:
 
 static void vinteg_stop_workers(struct vinteg *dev)
 {
+	destroy_workqueue(dev->flush_wq);
 	destroy_workqueue(dev->sync_wq);
 	destroy_workqueue(dev->write_wq);
 	destroy_workqueue(dev->read_wq);

@@ -19,6 +19,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/version.h>
+#include <linux/workqueue.h>
 
 #if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE && \
 	KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE
@@ -48,6 +49,11 @@ struct vinteg_limits {
 /* "fs: provide accessors for ->i_state" */
 #if KERNEL_VERSION(6, 19, 0) > LINUX_VERSION_CODE
 #define inode_state_read_once(inode)	READ_ONCE((inode)->i_state)
+#endif
+
+/* "workqueue: Add new WQ_PERCPU flag" */
+#if KERNEL_VERSION(6, 18, 0) > LINUX_VERSION_CODE
+#define WQ_PERCPU	0
 #endif
 
 /* "block: remove BLK_MQ_F_SHOULD_MERGE" */

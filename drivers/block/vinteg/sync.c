@@ -238,7 +238,14 @@ void vinteg_sync_init(struct vinteg *dev)
  */
 void vinteg_sync_add(struct vinteg *dev, struct vinteg_sync_waiter *waiter)
 {
-	vinteg_batcher_add(&dev->syncer.asked, &waiter->entry, dev->sync_wq);
+	struct workqueue_struct *wq = dev->sync_wq;
+
+	/* Writing pages back takes long, and no high priority. */
+	if (waiter->end == LLONG_MAX &&
+	    !data_race(mapping_tagged(dev->backing->mapping,
+				      PAGECACHE_TAG_DIRTY)))
+		wq = dev->flush_wq;
+	vinteg_batcher_add(&dev->syncer.asked, &waiter->entry, wq);
 }
 
 struct vinteg_sync_caller {

@@ -179,6 +179,7 @@ static int sync_test_init(struct kunit *test)
 	t->dev.sync_wq = alloc_workqueue("vinteg-kunit", WQ_UNBOUND, 1);
 	if (!t->dev.sync_wq)
 		goto out_file;
+	t->dev.flush_wq = t->dev.sync_wq;
 	test->priv = t;
 	return 0;
 
@@ -329,8 +330,7 @@ static void sync_error_of_others(struct kunit *test)
 	struct sync_test *t = test->priv;
 
 	mapping_set_error(t->backing.mapping, -EIO);
-	KUNIT_EXPECT_EQ(test, file_check_and_advance_wb_err(t->backing.sync),
-			-EIO);
+	KUNIT_EXPECT_EQ(test, file_check_and_advance_wb_err(t->backing.sync), -EIO);
 	ask(t, 0, 0, LLONG_MAX);
 	expect_told(test, 0, -EIO);
 	KUNIT_EXPECT_EQ(test, t->dev.error, -EIO);

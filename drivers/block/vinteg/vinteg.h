@@ -221,6 +221,7 @@ enum vinteg_flag {
  * @read_wq: workers for reads, while bound
  * @write_wq: workers for all that changes data, while bound
  * @sync_wq: worker of @syncer, while bound
+ * @flush_wq: its worker if there is no page to be written back
  * @upkeep: runs once a second while there is something to look after
  * @bvecs: bio_vec arrays for requests of several bios
  * @stats: counters
@@ -265,6 +266,7 @@ struct vinteg {
 	struct workqueue_struct *read_wq;
 	struct workqueue_struct *write_wq;
 	struct workqueue_struct *sync_wq;
+	struct workqueue_struct *flush_wq;
 	struct delayed_work upkeep;
 	mempool_t bvecs;
 	struct vinteg_stats __percpu *stats;
