@@ -58,7 +58,7 @@ static inline void vinteg_batcher_add(struct vinteg_batcher *b,
 	spin_lock_irqsave(&b->lock, flags);
 	list_add_tail(entry, &b->waiting);
 	start = !b->running;
-	b->running = true;
+	WRITE_ONCE(b->running, true);
 	spin_unlock_irqrestore(&b->lock, flags);
 
 	if (start)
@@ -79,9 +79,21 @@ static inline bool vinteg_batcher_take(struct vinteg_batcher *b,
 {
 	spin_lock_irq(&b->lock);
 	list_splice_init(&b->waiting, batch);
-	b->running = !list_empty(batch);
+	WRITE_ONCE(b->running, !list_empty(batch));
 	spin_unlock_irq(&b->lock);
 	return !list_empty(batch);
+}
+
+/**
+ * vinteg_batcher_busy() - would something new have to wait for others?
+ * @b: the batcher
+ *
+ * Context: any.  The answer may be outdated at once.
+ * Return: true if the worker is queued or runs.
+ */
+static inline bool vinteg_batcher_busy(struct vinteg_batcher *b)
+{
+	return READ_ONCE(b->running);
 }
 
 #endif /* VINTEG_BATCH_H */

@@ -98,6 +98,9 @@ static bool vinteg_may_try(struct vinteg_cmd *cmd)
 	case VINTEG_CALL_READ:
 		if (vinteg_is_buffer_cache(rq))
 			return false;
+		/* What the ones before it are to read is not there yet. */
+		if (cmd->follows && vinteg_batcher_busy(&dev->reader))
+			return false;
 		break;
 	case VINTEG_CALL_WRITE:
 		if (!cmd->plan.direct ||
