@@ -47,15 +47,18 @@ swap_is_off()
 	reset
 }
 
-# take_memory: all but $LEFT; huge pages can't be reclaimed, and need not be filled.
+# meminfo FIELD: in KiB.
+meminfo()
+{
+	awk -v field="$1:" '$1 == field { print $2 }' /proc/meminfo
+}
+
+# take_memory: all but $LEFT, or as much as there is in large pieces; huge pages can't be
+# reclaimed, and need not be filled.
 take_memory()
 {
-	local available size
-
 	drop_caches
-	available=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
-	size=$(awk '/^Hugepagesize:/ { print $2 }' /proc/meminfo)
-	echo $(((available - LEFT * 1024) / size)) >$HUGE
+	echo $((($(meminfo MemAvailable) - LEFT * 1024) / $(meminfo Hugepagesize))) >$HUGE
 }
 
 killed()
@@ -74,7 +77,7 @@ memory_runs_out()
 	log_mark oom
 	(
 		echo 1000 >/proc/self/oom_score_adj
-		exec memory_hog $((LEFT + SWAP + 100)) 1
+		exec memory_hog $(($(meminfo MemAvailable) / 1024 + SWAP + 100)) 1
 	) || rc=$?
 	echo 0 >$HUGE
 	[ $rc = 137 ]
