@@ -15,6 +15,8 @@ WARNINGS+='|\] +(\? )?vinteg_[a-z_]+\+0x|Workqueue: vinteg'
 # event_define_fields() warns of every error (kernel/trace/trace_events.c of 7.3).
 WARNINGS+='|(Could not|Failed to|No memory to) (create|initialize) (trace|event|system|directory)'
 WARNINGS+='|Modules linked in: '
+# And of which file's coverage it does not know.
+WARNINGS+='|gcov: could not (add|remove) '
 NO_TROUBLE='WARNING: .*event_define_fields'
 
 DEBUG=/sys/kernel/debug
