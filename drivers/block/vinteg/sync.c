@@ -238,12 +238,12 @@ void vinteg_sync_init(struct vinteg *dev)
  */
 void vinteg_sync_add(struct vinteg *dev, struct vinteg_sync_waiter *waiter)
 {
+	struct address_space *mapping = dev->backing->mapping;
 	struct workqueue_struct *wq = dev->sync_wq;
 
-	/* Writing pages back takes long, and no high priority. */
-	if (waiter->end == LLONG_MAX &&
-	    !data_race(mapping_tagged(dev->backing->mapping,
-				      PAGECACHE_TAG_DIRTY)))
+	/* Writing pages back takes long, and no high priority.  A guess will do. */
+	if (!data_race(mapping_tagged(mapping, PAGECACHE_TAG_DIRTY)) &&
+	    waiter->end == LLONG_MAX)
 		wq = dev->flush_wq;
 	vinteg_batcher_add(&dev->syncer.asked, &waiter->entry, wq);
 }
