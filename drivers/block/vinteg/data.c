@@ -380,7 +380,7 @@ static bool vinteg_data_is_cut_off(struct vinteg_cmd *cmd)
  * vinteg_data_try() - move the data of a command without waiting
  * @cmd: a new command that reads or writes; holds its range if it needs one
  *
- * Context: between vinteg_submitter_enter() and vinteg_submitter_leave().
+ * Context: between vinteg_submitter_enter() and vinteg_submitter_end().
  * Return: true if all goes on by itself and @cmd may have completed; false if
  * nothing has happened and a worker has to do it.
  */
