@@ -332,6 +332,12 @@ drop_caches()
 	echo 3 >/proc/sys/vm/drop_caches
 }
 
+# meminfo FIELD: in KiB.
+meminfo()
+{
+	awk -v field="$1:" '$1 == field { print $2 }' /proc/meminfo
+}
+
 # stat_of NAME [DEVICE]
 stat_of()
 {

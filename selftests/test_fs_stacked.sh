@@ -15,7 +15,7 @@ squeeze()
 {
 	local available
 
-	available=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
+	available=$(($(meminfo MemAvailable) / 1024))
 	[ "$available" -gt $((LEFT * 2)) ] || ktap_exit_fail_msg "too little memory"
 	fallocate -l $((available - LEFT))M "$SCRATCH/balloon/taken" ||
 		ktap_exit_fail_msg "can't take memory"

@@ -47,12 +47,6 @@ swap_is_off()
 	reset
 }
 
-# meminfo FIELD: in KiB.
-meminfo()
-{
-	awk -v field="$1:" '$1 == field { print $2 }' /proc/meminfo
-}
-
 # take_memory: all but $LEFT, or as much as there is in large pieces; huge pages can't be
 # reclaimed, and need not be filled.
 take_memory()
