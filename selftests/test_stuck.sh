@@ -247,6 +247,15 @@ one_for_a_sequence()
 	[ "$workers" = 2 ]
 }
 
+# catches: a sequence that is taken for none because several read it, none in step.
+one_for_several_at_a_sequence()
+{
+	local workers
+
+	workers=$(at_it 100 100 101 101 103 102)
+	[ "$workers" = 2 ]
+}
+
 # catches: reads that wait for others that they have nothing to do with.
 one_for_each()
 {
@@ -296,6 +305,8 @@ check "rmmod is refused at once" module_stays
 restore
 set_attr reset 1
 check "reads that follow each other have one worker" one_for_a_sequence
+restore
+check "several who read the same have one worker" one_for_several_at_a_sequence
 restore
 check "other reads have one each" one_for_each
 restore

@@ -10,6 +10,9 @@
 #include "trace.h"
 #include "vinteg.h"
 
+/* How far from a sequence's end a read may be, in reads, and be a part of it. */
+#define VINTEG_SEQUENCE_SPREAD 8
+
 /**
  * vinteg_status() - what a request ends with
  * @error: 0 or a negative errno from the file
@@ -301,16 +304,19 @@ static void vinteg_plan_range(struct vinteg *dev, struct request *rq,
 /*
  * Readahead finds a sequence by the order in which it is read.  With several
  * workers at it, all of them allocate and wait for the same pages, and small
- * ones.  One control group does not wait for another.
+ * ones.  That goes for several readers of the same sequence, too, who are never
+ * at the same place.  One control group does not wait for another.
  */
 static bool vinteg_read_follows(struct vinteg *dev, struct request *rq)
 {
 	struct cgroup_subsys_state *css = bio_blkcg_css(rq->bio);
 	loff_t pos = vinteg_request_pos(rq);
-	bool follows = pos == READ_ONCE(dev->read_end) &&
-		css == READ_ONCE(dev->read_by);
+	loff_t end = pos + blk_rq_bytes(rq);
+	loff_t last = READ_ONCE(dev->read_end);
+	bool follows = css == READ_ONCE(dev->read_by) &&
+		abs(pos - last) <= VINTEG_SEQUENCE_SPREAD * (loff_t)blk_rq_bytes(rq);
 
-	WRITE_ONCE(dev->read_end, pos + blk_rq_bytes(rq));
+	WRITE_ONCE(dev->read_end, follows ? max(end, last) : end);
 	WRITE_ONCE(dev->read_by, css);
 	return follows && dev->backing->io->f_ra.ra_pages;
 }

@@ -216,7 +216,7 @@ enum vinteg_flag {
  * @syncer: those who wait for a sync
  * @writer: writes through the page cache of a regular file
  * @reader: reads through the page cache that each begin where the last ended
- * @read_end: bytes; where the last read through the page cache ends
+ * @read_end: bytes; where the last sequence read through the page cache ends
  * @read_by: the control group that it is charged to; not a reference
  * @read_wq: workers for reads, while bound
  * @write_wq: workers for all that changes data, while bound
