@@ -215,7 +215,7 @@ enum vinteg_flag {
  * @ranges: writes in flight
  * @syncer: those who wait for a sync
  * @writer: writes through the page cache of a regular file
- * @reader: reads through the page cache that each begin where the last ended
+ * @reader: reads through the page cache that are a part of one sequence
  * @read_end: bytes; where the last sequence read through the page cache ends
  * @read_by: the control group that it is charged to; not a reference
  * @read_wq: workers for reads, while bound
