@@ -314,7 +314,7 @@ static bool vinteg_read_follows(struct vinteg *dev, struct request *rq)
 	loff_t end = pos + blk_rq_bytes(rq);
 	loff_t last = READ_ONCE(dev->read_end);
 	bool follows = css == READ_ONCE(dev->read_by) &&
-		abs(pos - last) <= VINTEG_SEQUENCE_SPREAD * (loff_t)blk_rq_bytes(rq);
+		abs(pos - last) <= VINTEG_SEQUENCE_SPREAD * (end - pos);
 
 	WRITE_ONCE(dev->read_end, follows ? max(end, last) : end);
 	WRITE_ONCE(dev->read_by, css);
