@@ -127,13 +127,13 @@ measure_device()
 	local before after options watch='' busy=0
 
 	[ -z "$COST" ] || [ -n "${2:-}" ] || watch=1
-	# Several of the same make a group, and its figures are added up. A second job is a
-	# group of its own.
 	# Buffers of 1 MiB are huge pages or are not, as their addresses happen to fall, unless
 	# they are aligned: a cell then has two speeds.
 	options=(--filename="$DEVICE" --direct="$DIRECT" --ioengine=io_uring
 		--size="${SIZE}M" --runtime="${RUNTIME}ms" --randrepeat=1 --norandommap
 		--numjobs="$JOBS" --iomem_align=2m)
+	# Several of the same make a group, and its figures are added up. A second job is a
+	# group of its own.
 	[ "$JOBS" = 1 ] || options+=(--group_reporting=1)
 	if [ -n "$watch" ]; then
 		[ -p /run/go ] || mkfifo /run/go
