@@ -127,8 +127,8 @@ static struct vinteg *vinteg_alloc(void)
 	spin_lock_init(&dev->backing_lock);
 	vinteg_range_init(&dev->ranges);
 	vinteg_sync_init(dev);
-	vinteg_batcher_init(&dev->writer, vinteg_batch_work);
-	vinteg_batcher_init(&dev->reader, vinteg_batch_work);
+	vinteg_batcher_init(&dev->writer, vinteg_writer_work);
+	vinteg_batcher_init(&dev->reader, vinteg_reader_work);
 	dev->policy = vinteg_policy_find(VINTEG_DEF_POLICY);
 	dev->read_only = VINTEG_DEF_READ_ONLY;
 	dev->logical_block_size = VINTEG_DEF_BLOCK_SIZE;

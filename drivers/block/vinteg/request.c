@@ -7,6 +7,7 @@
 #include <linux/blk-cgroup.h>
 #include <linux/blk-mq.h>
 
+#include "submitter.h"
 #include "trace.h"
 #include "vinteg.h"
 
@@ -126,83 +127,9 @@ void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable)
 	vinteg_cmd_sync(cmd, pos, pos + blk_rq_bytes(rq) - 1, durable);
 }
 
-/**
- * vinteg_cmd_queue() - let a worker take the next step of a command
- * @cmd: the command
- *
- * Context: any.  @cmd may complete before this returns.
- */
-void vinteg_cmd_queue(struct vinteg_cmd *cmd)
-{
-	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
-
-	/* They would only wait for each other at the inode's lock. */
-	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->plan.direct &&
-	    S_ISREG(dev->backing->mapping->host->i_mode)) {
-		vinteg_batcher_add(&dev->writer, &cmd->entry, dev->write_wq);
-		return;
-	}
-	if (cmd->follows) {
-		vinteg_batcher_add(&dev->reader, &cmd->entry, dev->read_wq);
-		return;
-	}
-	/* Reads have workers of their own: they never wait behind writes. */
-	queue_work(cmd->plan.call == VINTEG_CALL_READ ? dev->read_wq :
-		   dev->write_wq, &cmd->work);
-}
-
 static void vinteg_cmd_granted(struct vinteg_range *range)
 {
 	vinteg_cmd_queue(container_of(range, struct vinteg_cmd, range));
-}
-
-static void vinteg_cmd_step(struct vinteg_cmd *cmd)
-{
-	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
-
-	if (cmd->stale) {
-		vinteg_data_invalidate(cmd);
-		return;
-	}
-	if (cmd->range_wanted && !cmd->range_held) {
-		cmd->range_held = true;
-		if (!vinteg_range_lock(&dev->ranges, &cmd->range))
-			return;
-	}
-	vinteg_data_start(cmd);
-}
-
-static void vinteg_cmd_work(struct work_struct *work)
-{
-	unsigned int pf = vinteg_worker_begin();
-
-	vinteg_cmd_step(container_of(work, struct vinteg_cmd, work));
-	vinteg_worker_end(pf);
-}
-
-/**
- * vinteg_batch_work() - take the next step of all commands that wait for it
- * @work: of a batcher with commands
- *
- * Context: a worker of the device.
- */
-void vinteg_batch_work(struct work_struct *work)
-{
-	struct vinteg_batcher *batcher =
-		container_of(work, struct vinteg_batcher, work);
-	unsigned int pf = vinteg_worker_begin();
-	struct vinteg_cmd *cmd, *tmp;
-	LIST_HEAD(batch);
-
-	while (vinteg_batcher_take(batcher, &batch)) {
-		list_for_each_entry_safe(cmd, tmp, &batch, entry) {
-			/* It may be done, and used again, before this returns. */
-			list_del(&cmd->entry);
-			vinteg_cmd_step(cmd);
-			cond_resched();
-		}
-	}
-	vinteg_worker_end(pf);
 }
 
 /*

@@ -27,6 +27,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 
+#include "submitter.h"
 #include "vinteg.h"
 
 /* Of the cached requests all are for one queue. */

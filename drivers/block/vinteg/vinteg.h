@@ -13,8 +13,10 @@
  *   trust.c    whether the file system below can be believed
  *   policy.c   the table of cache policies; request -> plan
  *   request.c  blk-mq: a request's way from queue_rq to its completion
+ *   worker.c   which worker takes a request's next step
  *   submitter.c  when the lower file system runs in the submitter's context
- *   data.c     a plan's data part: read, write, fallocate
+ *   data.c     a plan's data part: read, write
+ *   fallocate.c  discard, write zeroes
  *   charge.c   which control group that is charged to
  *   range.c    keeping direct and page-cache writes to one folio apart
  *   native.c   durable writes in one step, and who has to wait for them
@@ -321,24 +323,6 @@ struct vinteg_cmd {
 	struct bio_vec *bvec;
 };
 
-/**
- * struct vinteg_submitter - what a submitter was about before it came here
- * @list: requests that are handled at once, those that follow; NULL for one
- * @entered: the members below are in use
- * @bio_list: bios that its submission has to send on
- * @outer_plug: its plug
- * @plug: collects what goes to the lower disk meanwhile, if there is @list
- * @memflags: its allocation scope
- */
-struct vinteg_submitter {
-	VINTEG_RQ_LIST *list;
-	bool entered;
-	struct bio_list *bio_list;
-	struct blk_plug *outer_plug;
-	struct blk_plug plug;
-	unsigned int memflags;
-};
-
 static inline struct vinteg *vinteg_of_request(struct request *rq)
 {
 	return rq->q->queuedata;
@@ -443,19 +427,22 @@ void vinteg_backing_knock(struct vinteg_backing *backing);
 extern const struct blk_mq_ops vinteg_mq_ops;
 blk_status_t vinteg_status(int error);
 void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable);
-void vinteg_cmd_queue(struct vinteg_cmd *cmd);
-void vinteg_batch_work(struct work_struct *work);
 
-/* submitter.c */
-void vinteg_submitter_begin(struct vinteg_submitter *sub, VINTEG_RQ_LIST *list);
-bool vinteg_submitter_enter(struct vinteg_submitter *sub,
-			    struct vinteg_cmd *cmd);
-void vinteg_submitter_end(struct vinteg_submitter *sub);
+/* worker.c */
+void vinteg_cmd_queue(struct vinteg_cmd *cmd);
+void vinteg_cmd_work(struct work_struct *work);
+void vinteg_reader_work(struct work_struct *work);
+void vinteg_writer_work(struct work_struct *work);
 
 /* data.c */
+bool vinteg_start_write(struct kiocb *iocb);
+void vinteg_end_write(struct kiocb *iocb);
 bool vinteg_data_try(struct vinteg_cmd *cmd);
 void vinteg_data_start(struct vinteg_cmd *cmd);
 void vinteg_data_invalidate(struct vinteg_cmd *cmd);
+
+/* fallocate.c */
+void vinteg_data_fallocate(struct vinteg_cmd *cmd);
 
 /* range.c */
 void vinteg_range_init(struct vinteg_range_lock *lock);

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which worker takes a command's next step: one of its own, or one that takes
+ * the steps of all that would only be in each other's way.
+ */
+#include <linux/blk-mq.h>
+
+#include "vinteg.h"
+
+/* They have workers of their own: they don't wait behind writes. */
+static void vinteg_read_queue(struct vinteg *dev, struct vinteg_cmd *cmd)
+{
+	if (cmd->follows)
+		vinteg_batcher_add(&dev->reader, &cmd->entry, dev->read_wq);
+	else
+		queue_work(dev->read_wq, &cmd->work);
+}
+
+/**
+ * vinteg_cmd_queue() - let a worker take the next step of a command
+ * @cmd: the command
+ *
+ * Context: any.  @cmd may complete before this returns.
+ */
+void vinteg_cmd_queue(struct vinteg_cmd *cmd)
+{
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+
+	/* They would only wait for each other at the inode's lock. */
+	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->plan.direct &&
+	    S_ISREG(dev->backing->mapping->host->i_mode)) {
+		vinteg_batcher_add(&dev->writer, &cmd->entry, dev->write_wq);
+		return;
+	}
+	if (cmd->plan.call != VINTEG_CALL_READ) {
+		queue_work(dev->write_wq, &cmd->work);
+		return;
+	}
+	vinteg_read_queue(dev, cmd);
+}
+
+static void vinteg_cmd_step(struct vinteg_cmd *cmd)
+{
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+
+	if (cmd->stale) {
+		vinteg_data_invalidate(cmd);
+		return;
+	}
+	if (cmd->range_wanted && !cmd->range_held) {
+		cmd->range_held = true;
+		if (!vinteg_range_lock(&dev->ranges, &cmd->range))
+			return;
+	}
+	vinteg_data_start(cmd);
+}
+
+/**
+ * vinteg_cmd_work() - take the next step of a command
+ * @work: of the command
+ *
+ * Context: a worker of the device.
+ */
+void vinteg_cmd_work(struct work_struct *work)
+{
+	unsigned int pf = vinteg_worker_begin();
+
+	vinteg_cmd_step(container_of(work, struct vinteg_cmd, work));
+	vinteg_worker_end(pf);
+}
+
+/**
+ * vinteg_reader_work() - take the next step of all reads of a sequence
+ * @work: of &struct vinteg.reader
+ *
+ * Context: a worker of the device.
+ */
+void vinteg_reader_work(struct work_struct *work)
+{
+	struct vinteg *dev = container_of(work, struct vinteg, reader.work);
+	unsigned int pf = vinteg_worker_begin();
+	struct vinteg_cmd *cmd, *tmp;
+	LIST_HEAD(batch);
+
+	while (vinteg_batcher_take(&dev->reader, &batch)) {
+		list_for_each_entry_safe(cmd, tmp, &batch, entry) {
+			/* It may be done, and used again, before this returns. */
+			list_del(&cmd->entry);
+			vinteg_cmd_step(cmd);
+			cond_resched();
+		}
+	}
+	vinteg_worker_end(pf);
+}
+
+/**
+ * vinteg_writer_work() - take the next step of all writes that wait for it
+ * @work: of &struct vinteg.writer
+ *
+ * Context: a worker of the device.
+ */
+void vinteg_writer_work(struct work_struct *work)
+{
+	struct vinteg *dev = container_of(work, struct vinteg, writer.work);
+	unsigned int pf = vinteg_worker_begin();
+	struct vinteg_cmd *cmd, *tmp;
+	LIST_HEAD(batch);
+
+	while (vinteg_batcher_take(&dev->writer, &batch)) {
+		list_for_each_entry_safe(cmd, tmp, &batch, entry) {
+			list_del(&cmd->entry);
+			vinteg_cmd_step(cmd);
+			cond_resched();
+		}
+	}
+	vinteg_worker_end(pf);
+}
