@@ -87,7 +87,7 @@ below_slow_table()
 {
 	local map=/dev/mapper/vtmap
 
-	echo "0 $BELOW_SECTORS delay $map 0 0 $map 0 $1 $map 0 $2"
+	echo "0 $BELOW_SECTORS delay $map 0 ${3:-0} $map 0 $1 $map 0 $2"
 }
 
 # below_load MAP: gives it another device-mapper table, which is read from standard input.
@@ -97,11 +97,11 @@ below_load()
 	dm load "$1" && dm suspend --noflush --nolockfs "$1" && dm resume "$1"
 }
 
-# below_slow WRITE FLUSH: how many milliseconds each takes from now on. May be used
+# below_slow WRITE FLUSH [READ]: how many milliseconds each takes from now on. May be used
 # inside of a property.
 below_slow()
 {
-	below_slow_table "$1" "$2" | below_load vtslow
+	below_slow_table "$@" | below_load vtslow
 }
 
 # below_slow_part FIRST COUNT WRITE: so many milliseconds each write to these sectors takes,

@@ -52,10 +52,12 @@ thaw()
 # catches: a write that fails or goes past the freeze; a read that waits for writes.
 writers_wait()
 {
-	local pids=() i
+	local pids=() reader i
 
 	freeze
-	timeout 5 dd if=$DEV of=/dev/null bs=64k count=64 iflag=direct skip=8
+	dd if=$DEV of=/dev/null bs=64k count=64 iflag=direct skip=8 & reader=$!
+	wait_for 5 gone $reader
+	wait $reader
 	sleep 0.5
 	writing $WRITERS
 	thaw

@@ -157,6 +157,8 @@ static void vinteg_probe_sync(struct vinteg_backing *backing)
 	/* The same ones: what others do in the submitter's context is open. */
 	backing->can_nowait = backing->one_sync && bdev && bdev_nowait(bdev) &&
 		backing->io->f_mode & FMODE_NOWAIT;
+	/* xfs_file_buffered_read(), 6.1 to 7.3. */
+	backing->reads_wait = vinteg_on_fs(backing, "xfs");
 	backing->late_completion = VINTEG_IOMAP_LATE_COMPLETION &&
 		!vinteg_is_bdev(backing);
 }

@@ -48,6 +48,7 @@ static int vinteg_data_iter(struct vinteg_cmd *cmd, struct iov_iter *iter)
 
 /**
  * vinteg_start_write() - keep the file system from being frozen
+ * @dev: the device
  * @iocb: the write that is about to be issued
  *
  * The VFS does this for regular files only; their freezing is what counts.
@@ -56,12 +57,15 @@ static int vinteg_data_iter(struct vinteg_cmd *cmd, struct iov_iter *iter)
  * IOCB_NOWAIT.
  * Return: false if it is frozen and @iocb has IOCB_NOWAIT.
  */
-bool vinteg_start_write(struct kiocb *iocb)
+bool vinteg_start_write(struct vinteg *dev, struct kiocb *iocb)
 {
-	if (!S_ISREG(file_inode(iocb->ki_filp)->i_mode))
+	if (!S_ISREG(file_inode(iocb->ki_filp)->i_mode) ||
+	    vinteg_kiocb_start_write_trylock(iocb))
 		return true;
 	if (iocb->ki_flags & IOCB_NOWAIT)
-		return vinteg_kiocb_start_write_trylock(iocb);
+		return false;
+	/* Whoever has frozen it may want to read. */
+	vinteg_let_read(dev);
 	kiocb_start_write(iocb);
 	return true;
 }
@@ -275,6 +279,7 @@ static void vinteg_data_issued(struct vinteg_cmd *cmd)
 static void vinteg_data_rw(struct vinteg_cmd *cmd)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
 	struct vinteg_charge charge;
 	struct iov_iter iter, again;
 	ssize_t ret;
@@ -286,7 +291,7 @@ static void vinteg_data_rw(struct vinteg_cmd *cmd)
 
 	/* Waits while the file system is frozen, so before memory is taken. */
 	if (cmd->plan.call == VINTEG_CALL_WRITE)
-		vinteg_start_write(&cmd->iocb);
+		vinteg_start_write(dev, &cmd->iocb);
 	refcount_set(&cmd->refs, 2);
 	ret = vinteg_data_iter(cmd, &iter);
 	if (ret)
@@ -323,6 +328,7 @@ static bool vinteg_data_is_cut_off(struct vinteg_cmd *cmd)
  */
 bool vinteg_data_try(struct vinteg_cmd *cmd)
 {
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 	struct iov_iter iter;
 	ssize_t ret;
 
@@ -336,7 +342,7 @@ bool vinteg_data_try(struct vinteg_cmd *cmd)
 	if (!cmd->plan.direct)
 		cmd->iocb.ki_flags |= IOCB_NOIO;
 	if (cmd->plan.call == VINTEG_CALL_WRITE &&
-	    !vinteg_start_write(&cmd->iocb))
+	    !vinteg_start_write(dev, &cmd->iocb))
 		return false;
 	refcount_set(&cmd->refs, 2);
 	ret = vinteg_data_iter(cmd, &iter);

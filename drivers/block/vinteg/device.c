@@ -128,6 +128,7 @@ static struct vinteg *vinteg_alloc(void)
 	vinteg_range_init(&dev->ranges);
 	vinteg_sync_init(dev);
 	vinteg_batcher_init(&dev->writer, vinteg_writer_work);
+	vinteg_gate_init(&dev->gate);
 	vinteg_batcher_init(&dev->reader, vinteg_reader_work);
 	dev->policy = vinteg_policy_find(VINTEG_DEF_POLICY);
 	dev->read_only = VINTEG_DEF_READ_ONLY;

@@ -39,7 +39,7 @@ static int vinteg_data_write_zeroes(struct vinteg_cmd *cmd, loff_t pos,
 		if (pos + iov_iter_count(&iter) >
 		    vinteg_backing_size(dev->backing))
 			return -EIO;
-		vinteg_start_write(&iocb);
+		vinteg_start_write(dev, &iocb);
 		ret = file->f_op->write_iter(&iocb, &iter);
 		vinteg_end_write(&iocb);
 		if (ret == -ENOMEM && vinteg_charge_spare(charge))

@@ -21,7 +21,7 @@
  *   range.c    keeping direct and page-cache writes to one folio apart
  *   native.c   durable writes in one step, and who has to wait for them
  *   sync.c     grouped syncs, the sticky error, the write_cache override
- *   stats.c, sysfs.c, trace.c, log.h, batch.h
+ *   stats.c, sysfs.c, trace.c, log.h, batch.h, gate.h
  */
 #ifndef VINTEG_H
 #define VINTEG_H
@@ -38,6 +38,7 @@
 
 #include "batch.h"
 #include "compat.h"
+#include "gate.h"
 #include "log.h"
 #include "policy.h"
 #include "stats.h"
@@ -143,6 +144,7 @@ struct vinteg_syncer {
  * @one_sync: a sync of any one range covers the metadata and the disk cache
  *	for all data that has been written back before
  * @can_nowait: IOCB_NOWAIT is worth trying in the submitter's context
+ * @reads_wait: for a write, at the inode's lock, if through the page cache
  * @late_completion: a direct write ends on a worker of the file system
  * @stable_writes: data must not change while it is being written
  * @can_discard: ranges can be deallocated
@@ -171,6 +173,7 @@ struct vinteg_backing {
 	bool tells_stop;
 	bool one_sync;
 	bool can_nowait;
+	bool reads_wait;
 	bool late_completion;
 	bool must_invalidate;
 	bool read_only;
@@ -217,6 +220,7 @@ enum vinteg_flag {
  * @ranges: writes in flight
  * @syncer: those who wait for a sync
  * @writer: writes through the page cache of a regular file
+ * @gate: reads that wait until @writer pauses
  * @reader: reads through the page cache that are a part of one sequence
  * @read_end: bytes; where the last sequence read through the page cache ends
  * @read_by: the control group that it is charged to; not a reference
@@ -262,6 +266,7 @@ struct vinteg {
 	struct vinteg_range_lock ranges;
 	struct vinteg_syncer syncer;
 	struct vinteg_batcher writer;
+	struct vinteg_gate gate;
 	struct vinteg_batcher reader;
 	loff_t read_end;
 	struct cgroup_subsys_state *read_by;
@@ -430,12 +435,13 @@ void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable);
 
 /* worker.c */
 void vinteg_cmd_queue(struct vinteg_cmd *cmd);
+void vinteg_let_read(struct vinteg *dev);
 void vinteg_cmd_work(struct work_struct *work);
 void vinteg_reader_work(struct work_struct *work);
 void vinteg_writer_work(struct work_struct *work);
 
 /* data.c */
-bool vinteg_start_write(struct kiocb *iocb);
+bool vinteg_start_write(struct vinteg *dev, struct kiocb *iocb);
 void vinteg_end_write(struct kiocb *iocb);
 bool vinteg_data_try(struct vinteg_cmd *cmd);
 void vinteg_data_start(struct vinteg_cmd *cmd);

@@ -17,6 +17,24 @@ static void vinteg_read_queue(struct vinteg *dev, struct vinteg_cmd *cmd)
 }
 
 /**
+ * vinteg_let_read() - let reads go on that wait for the writer to pause
+ * @dev: the device
+ *
+ * Context: process; takes the lock of the gate.
+ */
+void vinteg_let_read(struct vinteg *dev)
+{
+	struct vinteg_cmd *cmd, *tmp;
+	LIST_HEAD(held);
+
+	vinteg_gate_open(&dev->gate, &held);
+	list_for_each_entry_safe(cmd, tmp, &held, entry) {
+		list_del(&cmd->entry);
+		vinteg_read_queue(dev, cmd);
+	}
+}
+
+/**
  * vinteg_cmd_queue() - let a worker take the next step of a command
  * @cmd: the command
  *
@@ -36,6 +54,10 @@ void vinteg_cmd_queue(struct vinteg_cmd *cmd)
 		queue_work(dev->write_wq, &cmd->work);
 		return;
 	}
+	/* Unless they would do so anyway. */
+	if (dev->backing->reads_wait && !cmd->plan.direct &&
+	    vinteg_gate_wait(&dev->gate, &cmd->entry))
+		return;
 	vinteg_read_queue(dev, cmd);
 }
 
@@ -93,6 +115,17 @@ void vinteg_reader_work(struct work_struct *work)
 	vinteg_worker_end(pf);
 }
 
+static void vinteg_writer_step(struct vinteg *dev, struct vinteg_cmd *cmd)
+{
+	unsigned int bytes = blk_rq_bytes(blk_mq_rq_from_pdu(cmd));
+
+	if (dev->backing->reads_wait)
+		vinteg_gate_shut(&dev->gate, bytes);
+	vinteg_cmd_step(cmd);
+	if (vinteg_gate_due(&dev->gate))
+		vinteg_let_read(dev);
+}
+
 /**
  * vinteg_writer_work() - take the next step of all writes that wait for it
  * @work: of &struct vinteg.writer
@@ -109,9 +142,10 @@ void vinteg_writer_work(struct work_struct *work)
 	while (vinteg_batcher_take(&dev->writer, &batch)) {
 		list_for_each_entry_safe(cmd, tmp, &batch, entry) {
 			list_del(&cmd->entry);
-			vinteg_cmd_step(cmd);
+			vinteg_writer_step(dev, cmd);
 			cond_resched();
 		}
+		vinteg_let_read(dev);
 	}
 	vinteg_worker_end(pf);
 }
