@@ -24,7 +24,8 @@ usage()
 		                    qemu -drive, e.g. file=x.img,format=raw,cache=none
 		  --append ARGS     for the kernel's command line
 		  --qemu ARG        for qemu itself; once for each word
-		  --icount          virtual time: each instruction takes 1 ns, waiting none
+		  --icount          virtual time: each instruction takes 1 ns, waiting none; 6.1 then
+		                    has one processor
 		  --pidfile FILE    gets the process id of qemu
 		  --follow          show the output of run as it comes
 		  --shell           a shell on this terminal in place of run
@@ -114,6 +115,8 @@ machine=(-accel "tcg,thread=multi" -cpu "max,la57=off,erms=off,fsrm=off,cx16=off
 if [ -n "$icount" ]; then
 	# Both processors in one thread, as only then there is an order of instructions.
 	machine[1]="tcg,thread=single"
+	# Of which 6.1 never lets the second one begin.
+	[ "$kernel" != 6.1 ] || smp=1
 	machine+=(-icount "shift=0,sleep=off")
 elif "$here/kvm.sh" "$image"; then
 	machine=(-accel kvm -cpu host)
