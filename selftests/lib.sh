@@ -332,6 +332,12 @@ drop_caches()
 	echo 3 >/proc/sys/vm/drop_caches
 }
 
+# read_workers: how many workers of vinteg0 are at a read.
+read_workers()
+{
+	cat /proc/[0-9]*/comm 2>/dev/null | grep -c '+vinteg0-read' || true
+}
+
 # meminfo FIELD: in KiB.
 meminfo()
 {

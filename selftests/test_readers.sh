@@ -17,7 +17,7 @@ beside()
 {
 	local writer
 
-	echo 3 >/proc/sys/vm/drop_caches
+	drop_caches
 	blkio read "$BELOW_FS/img" 8M 1M buffered
 	below_slow 0 0 "$1"
 	blkio write $DEV 0 512 step=64k count="$2" depth="$2" seed=3 & writer=$!
@@ -58,7 +58,7 @@ readers()
 		blkio read $DEV $((8192 + i * 64))k 4k & readers+=($!)
 	done
 	sleep 0.5
-	cat /proc/[0-9]*/comm 2>/dev/null | grep -c '+vinteg0-read' >"$SCRATCH/workers" || true
+	read_workers >"$SCRATCH/workers"
 	for reader in "${readers[@]}"; do
 		wait "$reader"
 	done

@@ -232,7 +232,7 @@ at_it()
 		in_background dd if=$DEV of=/dev/null bs=64k count=1 skip="$place" iflag=direct
 		pids+=("$pid")
 	done
-	cat /proc/[0-9]*/comm 2>/dev/null | grep -c '+vinteg0-read'
+	read_workers
 	dm resume vtstuck
 	wait "${pids[@]}"
 }
