@@ -139,12 +139,15 @@ static void vinteg_probe_sync(struct vinteg_backing *backing)
 	/* Without FUA on the disk, one sync for several writes is cheaper. */
 	backing->native_dsync = backing->one_sync && bdev &&
 		(!bdev_write_cache(bdev) || bdev_fua(bdev));
+	/* Others say that they do, and pass it on to disks that may not. */
+	backing->disk_fua = backing->native_dsync && queue_is_mq(bdev->bd_queue);
 	/*
 	 * iomap forces the data of a clean block with FUA, but the file system
 	 * syncs if there is metadata to be written.
 	 */
 	backing->native_flushes = backing->native_dsync &&
-		!vinteg_is_bdev(backing) && bdev_write_cache(bdev);
+		bdev_write_cache(bdev) &&
+		!(vinteg_is_bdev(backing) && backing->disk_fua);
 
 	/*
 	 * btrfs_sync_file() logs the extents of direct writes that are under

@@ -253,8 +253,9 @@ static void vinteg_data_iocb(struct vinteg_cmd *cmd)
 	if (cmd->plan.direct) {
 		cmd->iocb.ki_flags = IOCB_DIRECT;
 		cmd->iocb.ki_complete = vinteg_io_complete;
+		/* If it is cut short, there is a sync after all. */
 		if (cmd->plan.call == VINTEG_CALL_WRITE && cmd->plan.durable &&
-		    backing->native_dsync && !cmd->redo)
+		    backing->native_dsync && !cmd->redo && !cmd->done)
 			cmd->iocb.ki_flags |= IOCB_DSYNC;
 	} else if (cmd->plan.call == VINTEG_CALL_WRITE) {
 		vinteg_backing_keep_stable(backing);

@@ -7,8 +7,8 @@
  * told of an error that concerns another.  A sync waits for those that had
  * begun.  And if each may flush the disk's cache, one may be told that its flush
  * has failed, while another's, a moment later, succeeds and finds nothing left
- * to write.  So none of those is acknowledged before all are heard that had
- * begun, and a sync that is under way.
+ * to write.  So none that may have flushed is acknowledged before all are heard
+ * that had begun, and a sync that is under way.
  */
 #include <linux/blk-mq.h>
 #include <linux/wait.h>
@@ -28,9 +28,10 @@ void vinteg_native_begin(struct vinteg_cmd *cmd)
 {
 	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 
-	WRITE_ONCE(cmd->turn, READ_ONCE(dev->syncer.turn));
+	/* It is tried once more. */
 	if (cmd->native)
 		return;
+	WRITE_ONCE(cmd->turn, READ_ONCE(dev->syncer.turn));
 	if (dev->backing->native_flushes)
 		atomic_inc(&dev->syncer.nr_natives);
 	WRITE_ONCE(cmd->native, true);
@@ -47,11 +48,11 @@ void vinteg_native_end(struct vinteg_cmd *cmd)
 	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 
 	WRITE_ONCE(cmd->native, false);
-	/* Pairs with vinteg_native_in_doubt() and vinteg_native_wait(). */
+	/* Pairs with vinteg_native_in_doubt() and vinteg_natives_are_done(). */
 	smp_mb();
 	if (dev->backing->native_flushes)
 		atomic_dec(&dev->syncer.nr_natives);
-	if (cmd->turn != READ_ONCE(dev->syncer.turn) &&
+	if (cmd == READ_ONCE(dev->syncer.awaited) &&
 	    wq_has_sleeper(&dev->syncer.natives))
 		wake_up(&dev->syncer.natives);
 }
@@ -70,6 +71,12 @@ bool vinteg_native_in_doubt(struct vinteg *dev)
 
 	if (!dev->backing->native_flushes)
 		return false;
+	/*
+	 * Nothing can be synced in interrupt context: then it was FUA alone that
+	 * has made the data durable, which nobody's failed flush takes back.
+	 */
+	if (!in_task() && dev->backing->disk_fua)
+		return false;
 	/* One's own end, and all that the disk has done, before the others. */
 	smp_mb();
 	ret = atomic_read(&dev->syncer.nr_natives) ||
@@ -81,26 +88,42 @@ bool vinteg_native_in_doubt(struct vinteg *dev)
 
 struct vinteg_natives {
 	unsigned int turn;
-	bool found;
+	struct vinteg_cmd *last;
 };
+
+static bool vinteg_is_native_before(struct vinteg_cmd *cmd, unsigned int turn)
+{
+	return READ_ONCE(cmd->native) && READ_ONCE(cmd->turn) != turn;
+}
 
 static bool vinteg_find_native(struct request *rq, void *data)
 {
 	struct vinteg_cmd *cmd = blk_mq_rq_to_pdu(rq);
 	struct vinteg_natives *natives = data;
 
-	if (READ_ONCE(cmd->native) && READ_ONCE(cmd->turn) != natives->turn)
-		natives->found = true;
-	/* Ends with one hardware queue, but goes on with the next. */
-	return !natives->found;
+	if (vinteg_is_native_before(cmd, natives->turn))
+		natives->last = cmd;
+	return true;
 }
 
+/*
+ * If they aren't, one of them will wake up who asks.  Not each: most often they
+ * end in the order of their tags.
+ */
 static bool vinteg_natives_are_done(struct vinteg *dev)
 {
 	struct vinteg_natives natives = { .turn = dev->syncer.turn };
 
-	blk_mq_tagset_busy_iter(&dev->tag_set, vinteg_find_native, &natives);
-	return !natives.found;
+	do {
+		natives.last = NULL;
+		blk_mq_tagset_busy_iter(&dev->tag_set, vinteg_find_native,
+					&natives);
+		WRITE_ONCE(dev->syncer.awaited, natives.last);
+		/* Either sees the other; pairs with vinteg_native_end(). */
+		smp_mb();
+	} while (natives.last &&
+		 !vinteg_is_native_before(natives.last, natives.turn));
+	return !natives.last;
 }
 
 /**

@@ -116,6 +116,7 @@ struct vinteg_syncer {
 	struct vinteg_range range; /* held meanwhile, if the file needs that */
 	struct completion alone;
 	unsigned int turn;	/* which durable writes are waited for */
+	struct vinteg_cmd *awaited; /* the one of them that wakes up the worker */
 	atomic_t nr_natives;	/* under way, if they may flush the disk */
 	wait_queue_head_t natives; /* the worker, waiting for durable writes */
 };
@@ -138,6 +139,7 @@ struct vinteg_syncer {
  *	write and a sync
  * @native_flushes: and it may flush the disk's cache; if that fails, what
  *	others had there may be lost
+ * @disk_fua: a write with FUA needs no flush, nowhere below
  * @syncs_alone: a sync must have no direct write beside it
  * @notices_late: that the journal was aborted, when it is next used
  * @tells_stop: the file system says in a read of nothing that it has shut down
@@ -168,6 +170,7 @@ struct vinteg_backing {
 	bool can_discard;
 	bool native_dsync;
 	bool native_flushes;
+	bool disk_fua;
 	bool syncs_alone;
 	bool notices_late;
 	bool tells_stop;
