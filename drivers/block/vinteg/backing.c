@@ -213,8 +213,12 @@ static int vinteg_open_files(struct vinteg_backing *backing, const char *path)
 	/* Timestamps on the way of each I/O cost; vinteg_backing_touch(). */
 	file->f_mode |= FMODE_NOCMTIME;
 	file->f_flags |= O_NOATIME;
-	/* As POSIX_FADV_SEQUENTIAL does: several requests at a time read it. */
-	file->f_ra.ra_pages *= 2;
+	/*
+	 * As POSIX_FADV_SEQUENTIAL does: several requests at a time read it.
+	 * Not if there is enough for them: random reads may set it off, too.
+	 */
+	if (file->f_ra.ra_pages < SZ_1M >> PAGE_SHIFT)
+		file->f_ra.ra_pages *= 2;
 
 	/* Newer kernels let a read-only disk be opened for writing. */
 	if (vinteg_is_bdev(backing) && !backing->read_only &&
