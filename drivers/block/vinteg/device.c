@@ -69,6 +69,7 @@ static void vinteg_free(struct kref *ref)
 
 	put_disk(dev->disk);
 	blk_mq_free_tag_set(&dev->tag_set);
+	kfree(dev->writers);
 	mempool_exit(&dev->bvecs);
 	free_percpu(dev->stats);
 	mutex_destroy(&dev->control);
@@ -112,6 +113,20 @@ static int vinteg_alloc_tags(struct vinteg *dev)
 	return blk_mq_alloc_tag_set(set);
 }
 
+static int vinteg_alloc_writers(struct vinteg *dev)
+{
+	unsigned int i, nr = dev->tag_set.nr_hw_queues;
+
+	dev->writers = kcalloc(nr, sizeof(*dev->writers), GFP_KERNEL);
+	if (!dev->writers)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		vinteg_batcher_init(&dev->writers[i].asked, vinteg_writer_work);
+		dev->writers[i].dev = dev;
+	}
+	return 0;
+}
+
 static struct vinteg *vinteg_alloc(void)
 {
 	struct vinteg *dev = kzalloc_obj(struct vinteg);
@@ -127,7 +142,6 @@ static struct vinteg *vinteg_alloc(void)
 	spin_lock_init(&dev->backing_lock);
 	vinteg_range_init(&dev->ranges);
 	vinteg_sync_init(dev);
-	vinteg_batcher_init(&dev->writer, vinteg_writer_work);
 	vinteg_gate_init(&dev->gate);
 	vinteg_batcher_init(&dev->reader, vinteg_reader_work);
 	dev->policy = vinteg_policy_find(VINTEG_DEF_POLICY);
@@ -144,16 +158,21 @@ static struct vinteg *vinteg_alloc(void)
 	err = vinteg_alloc_tags(dev);
 	if (err)
 		goto out_bvecs;
+	err = vinteg_alloc_writers(dev);
+	if (err)
+		goto out_tags;
 	dev->disk = vinteg_alloc_disk(&dev->tag_set, dev);
 	if (IS_ERR(dev->disk)) {
 		err = PTR_ERR(dev->disk);
-		goto out_tags;
+		goto out_writers;
 	}
 	INIT_DELAYED_WORK(&dev->upkeep, vinteg_upkeep);
 	dev->disk->fops = &vinteg_fops;
 	dev->disk->private_data = dev;
 	return dev;
 
+out_writers:
+	kfree(dev->writers);
 out_tags:
 	blk_mq_free_tag_set(&dev->tag_set);
 out_bvecs:

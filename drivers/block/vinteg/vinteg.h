@@ -121,6 +121,11 @@ struct vinteg_syncer {
 	wait_queue_head_t natives; /* the worker, waiting for durable writes */
 };
 
+struct vinteg_writer {
+	struct vinteg_batcher asked;
+	struct vinteg *dev;
+};
+
 /**
  * struct vinteg_backing - an opened backing file
  * @io: struct file that all data goes through; never synced; holds the claim
@@ -222,8 +227,9 @@ enum vinteg_flag {
  * @pardons: counts how often @error was cleared while bound; as @error
  * @ranges: writes in flight
  * @syncer: those who wait for a sync
- * @writer: writes through the page cache of a regular file
- * @gate: reads that wait until @writer pauses
+ * @writers: writes through the page cache: the first one those of a regular
+ *	file, else each one those of a hardware queue
+ * @gate: reads that wait until the first of @writers pauses
  * @reader: reads through the page cache that are a part of one sequence
  * @read_end: bytes; where the last sequence read through the page cache ends
  * @read_by: the control group that it is charged to; not a reference
@@ -268,7 +274,7 @@ struct vinteg {
 	unsigned int pardons;
 	struct vinteg_range_lock ranges;
 	struct vinteg_syncer syncer;
-	struct vinteg_batcher writer;
+	struct vinteg_writer *writers;
 	struct vinteg_gate gate;
 	struct vinteg_batcher reader;
 	loff_t read_end;
@@ -286,7 +292,7 @@ struct vinteg {
  * struct vinteg_cmd - driver's part of a request
  * @iocb: the I/O under way
  * @work: runs the next step, unless
- * @entry: &struct vinteg.writer or &struct vinteg.reader does
+ * @entry: one of &struct vinteg.writers or &struct vinteg.reader does
  * @plan: what to do, from the policy in force when the request arrived
  * @follows: a read for &struct vinteg.reader
  * @tried: the data has been tried, and counted, in the submitter's context

@@ -34,6 +34,21 @@ void vinteg_let_read(struct vinteg *dev)
 	}
 }
 
+/*
+ * Those of a regular file would only wait for each other at the inode's lock,
+ * others are as many as there are processors that send them.  NULL for what
+ * may have to read first: that would keep the others waiting.
+ */
+static struct vinteg_writer *vinteg_writer_of(struct vinteg *dev,
+					      struct request *rq)
+{
+	if (S_ISREG(dev->backing->mapping->host->i_mode))
+		return &dev->writers[0];
+	if (!IS_ALIGNED(vinteg_request_pos(rq) | blk_rq_bytes(rq), PAGE_SIZE))
+		return NULL;
+	return &dev->writers[rq->mq_hctx->queue_num];
+}
+
 /**
  * vinteg_cmd_queue() - let a worker take the next step of a command
  * @cmd: the command
@@ -42,12 +57,14 @@ void vinteg_let_read(struct vinteg *dev)
  */
 void vinteg_cmd_queue(struct vinteg_cmd *cmd)
 {
-	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg *dev = vinteg_of_request(rq);
+	struct vinteg_writer *writer = NULL;
 
-	/* They would only wait for each other at the inode's lock. */
-	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->plan.direct &&
-	    S_ISREG(dev->backing->mapping->host->i_mode)) {
-		vinteg_batcher_add(&dev->writer, &cmd->entry, dev->write_wq);
+	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->plan.direct)
+		writer = vinteg_writer_of(dev, rq);
+	if (writer) {
+		vinteg_batcher_add(&writer->asked, &cmd->entry, dev->write_wq);
 		return;
 	}
 	if (cmd->plan.call != VINTEG_CALL_READ) {
@@ -128,18 +145,20 @@ static void vinteg_writer_step(struct vinteg *dev, struct vinteg_cmd *cmd)
 
 /**
  * vinteg_writer_work() - take the next step of all writes that wait for it
- * @work: of &struct vinteg.writer
+ * @work: of one of &struct vinteg.writers
  *
  * Context: a worker of the device.
  */
 void vinteg_writer_work(struct work_struct *work)
 {
-	struct vinteg *dev = container_of(work, struct vinteg, writer.work);
+	struct vinteg_writer *writer = container_of(work, struct vinteg_writer,
+						    asked.work);
+	struct vinteg *dev = writer->dev;
 	unsigned int pf = vinteg_worker_begin();
 	struct vinteg_cmd *cmd, *tmp;
 	LIST_HEAD(batch);
 
-	while (vinteg_batcher_take(&dev->writer, &batch)) {
+	while (vinteg_batcher_take(&writer->asked, &batch)) {
 		list_for_each_entry_safe(cmd, tmp, &batch, entry) {
 			list_del(&cmd->entry);
 			vinteg_writer_step(dev, cmd);
