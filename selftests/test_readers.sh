@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Reads beside writes, both through the page cache, on host filesystems where they share a
-# lock and where they don't. The writes are slow: of a part of a block, which has to be read
-# first, from a slow disk. What is read here is in the page cache.
+# Reads and writes beside writes, all through the page cache, on host filesystems where they
+# share a lock and where they don't. The writes beside are slow: of a part of a block, which
+# has to be read first, from a slow disk. What is read here is in the page cache.
 
 . "$(dirname "$0")/lib.sh"
-start blkio dmsetup mkfs.ext4 mkfs.xfs
+start blkio dmsetup mkfs.ext4 mkfs.xfs taskset
 without_udev
 . "$HERE/below.sh"
 . "$HERE/trace.sh"
@@ -18,7 +18,7 @@ beside()
 	local writer
 
 	drop_caches
-	blkio read "$BELOW_FS/img" 8M 1M buffered
+	blkio read "$FILE" 8M 1M buffered
 	below_slow 0 0 "$1"
 	blkio write $DEV 0 512 step=64k count="$2" depth="$2" seed=3 & writer=$!
 	sleep 0.1
@@ -72,13 +72,21 @@ reads_wait_together()
 	[ "$(cat "$SCRATCH/workers")" = 0 ]
 }
 
+# catches: a write that could be done at once behind one that has to read first, where they
+# share no lock.
+write_goes_by()
+{
+	timeout 2 blkio write $DEV 4M 4k
+}
+
 must below_start fua slow
 load
 must trace_start
 for type in ext4 xfs; do
 	must below_mount $type
 	must below_file img 16
-	bind "$BELOW_FS/img"
+	FILE=$BELOW_FS/img
+	bind "$FILE"
 	set_attr cache_policy writeback
 	check "$type: a read waits for a few writes at most" reads_go_between
 	below_slow 0 0
@@ -87,4 +95,12 @@ for type in ext4 xfs; do
 	reset
 	umount "$BELOW_FS"
 done
+# Through one hardware queue.
+taskset -c -p 0 $$ >/dev/null
+FILE=$BELOW_MAP
+bind "$FILE"
+set_attr cache_policy writeback
+check "no file system: a write goes by one that has to read first" beside 4000 1 write_goes_by
+below_slow 0 0
+reset
 finish
