@@ -4,7 +4,6 @@
  * that the file gets in the page cache, count for the control group of who
  * sent the request, not for the root as whatever else kernel threads do.
  */
-#include <linux/blk-cgroup.h>
 #include <linux/cgroup.h>
 #include <linux/kthread.h>
 #include <linux/memcontrol.h>
@@ -66,8 +65,7 @@ void vinteg_charge_begin(struct vinteg_charge *charge, struct request *rq,
 	struct cgroup_subsys_state *css = bio_blkcg_css(rq->bio);
 
 	*charge = (struct vinteg_charge) { };
-	/* As most requests are, and what a kernel thread is in anyway. */
-	if (!css || css == blkcg_root_css)
+	if (!vinteg_is_charged(rq))
 		return;
 
 	kthread_associate_blkcg(css);

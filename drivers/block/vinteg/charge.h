@@ -5,11 +5,10 @@
 #ifndef VINTEG_CHARGE_H
 #define VINTEG_CHARGE_H
 
-#include <linux/types.h>
+#include <linux/blk-cgroup.h>
+#include <linux/blk-mq.h>
 
-struct cgroup_subsys_state;
 struct mem_cgroup;
-struct request;
 
 /**
  * struct vinteg_charge - for whom a worker works
@@ -22,6 +21,21 @@ struct vinteg_charge {
 	struct cgroup_subsys_state *memory;
 	struct mem_cgroup *outer;
 };
+
+/**
+ * vinteg_is_charged() - is a request charged to a control group?
+ * @rq: the request
+ *
+ * Context: any.
+ * Return: false for the root, which most requests are of, and which a kernel
+ * thread is in anyway.
+ */
+static inline bool vinteg_is_charged(struct request *rq)
+{
+	struct cgroup_subsys_state *css = bio_blkcg_css(rq->bio);
+
+	return css && css != blkcg_root_css;
+}
 
 void vinteg_charge_begin(struct vinteg_charge *charge, struct request *rq,
 			 bool memory);

@@ -267,6 +267,7 @@ static void vinteg_data_issued(struct vinteg_cmd *cmd)
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct vinteg *dev = vinteg_of_request(rq);
 
+	cmd->tried = true;
 	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->done && !cmd->redo &&
 	    !cmd->again)
 		vinteg_count(dev, cmd->plan.direct ?
@@ -288,7 +289,6 @@ static void vinteg_data_rw(struct vinteg_cmd *cmd)
 	vinteg_data_iocb(cmd);
 	if (!cmd->tried || cmd->done || cmd->redo)
 		vinteg_data_issued(cmd);
-	cmd->tried = false;
 
 	/* Waits while the file system is frozen, so before memory is taken. */
 	if (cmd->plan.call == VINTEG_CALL_WRITE)
@@ -323,7 +323,8 @@ static bool vinteg_data_is_cut_off(struct vinteg_cmd *cmd)
  * vinteg_data_try() - move the data of a command without waiting
  * @cmd: a new command that reads or writes; holds its range if it needs one
  *
- * Context: between vinteg_submitter_enter() and vinteg_submitter_end().
+ * Context: a worker of the device, or between vinteg_submitter_enter() and
+ * vinteg_submitter_end().
  * Return: true if all goes on by itself and @cmd may have completed; false if
  * nothing has happened and a worker has to do it.
  */
@@ -351,7 +352,6 @@ bool vinteg_data_try(struct vinteg_cmd *cmd)
 		goto out_release;
 
 	vinteg_data_issued(cmd);
-	cmd->tried = true;
 	ret = vinteg_io_issue(cmd, &iter);
 	if (vinteg_only_nowait(cmd, ret))
 		goto out_release;

@@ -115,7 +115,7 @@ static int vinteg_alloc_tags(struct vinteg *dev)
 
 static int vinteg_alloc_writers(struct vinteg *dev)
 {
-	unsigned int i, nr = dev->tag_set.nr_hw_queues;
+	unsigned int i, nr = dev->tag_set.nr_hw_queues + 1;
 
 	dev->writers = kcalloc(nr, sizeof(*dev->writers), GFP_KERNEL);
 	if (!dev->writers)

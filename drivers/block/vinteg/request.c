@@ -132,6 +132,24 @@ static void vinteg_cmd_granted(struct vinteg_range *range)
 	vinteg_cmd_queue(container_of(range, struct vinteg_cmd, range));
 }
 
+/**
+ * vinteg_cmd_lock() - take the range that a command's data needs, if any
+ * @cmd: the command
+ *
+ * Context: any; takes the lock of the ranges.
+ * Return: false if it has to wait; it is queued when it is its turn, which may
+ * be before this returns.
+ */
+bool vinteg_cmd_lock(struct vinteg_cmd *cmd)
+{
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
+
+	if (!cmd->range_wanted || cmd->range_held)
+		return true;
+	cmd->range_held = true;
+	return vinteg_range_lock(&dev->ranges, &cmd->range);
+}
+
 /*
  * What the file can't do directly for its alignment goes through the page
  * cache.  Under a policy that needs direct I/O, bind has seen to it that there
@@ -329,16 +347,9 @@ static bool vinteg_start_request(struct request *rq)
 /* Returns false if a worker has to take the command. */
 static bool vinteg_cmd_try(struct vinteg_cmd *cmd, struct vinteg_submitter *sub)
 {
-	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
-
 	if (!vinteg_submitter_enter(sub, cmd))
 		return false;
-	if (cmd->range_wanted) {
-		cmd->range_held = true;
-		if (!vinteg_range_lock(&dev->ranges, &cmd->range))
-			return true;
-	}
-	return vinteg_data_try(cmd);
+	return !vinteg_cmd_lock(cmd) || vinteg_data_try(cmd);
 }
 
 static blk_status_t vinteg_queue_rq(struct blk_mq_hw_ctx *hctx,

@@ -108,8 +108,8 @@ static bool vinteg_may_try(struct vinteg_cmd *cmd)
 		    rlimit(RLIMIT_FSIZE) != RLIM_INFINITY)
 			return false;
 		/*
-		 * Where such a write ends on a worker anyway, workers are
-		 * better for more than one at a time: they come in batches.
+		 * Where such a write ends on a worker anyway, more than one at
+		 * a time are better left to one: it gets several at once.
 		 */
 		if (dev->backing->late_completion &&
 		    !vinteg_range_idle(&dev->ranges))

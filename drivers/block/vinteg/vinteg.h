@@ -150,7 +150,7 @@ struct vinteg_writer {
  * @tells_stop: the file system says in a read of nothing that it has shut down
  * @one_sync: a sync of any one range covers the metadata and the disk cache
  *	for all data that has been written back before
- * @can_nowait: IOCB_NOWAIT is worth trying in the submitter's context
+ * @can_nowait: IOCB_NOWAIT is worth trying
  * @reads_wait: for a write, at the inode's lock, if through the page cache
  * @late_completion: a direct write ends on a worker of the file system
  * @stable_writes: data must not change while it is being written
@@ -227,9 +227,9 @@ enum vinteg_flag {
  * @pardons: counts how often @error was cleared while bound; as @error
  * @ranges: writes in flight
  * @syncer: those who wait for a sync
- * @writers: writes through the page cache: the first one those of a regular
- *	file, else each one those of a hardware queue
- * @gate: reads that wait until the first of @writers pauses
+ * @writers: each one writes of a hardware queue, the last one those that go
+ *	through the page cache of a regular file
+ * @gate: reads that wait until the last of @writers pauses
  * @reader: reads through the page cache that are a part of one sequence
  * @read_end: bytes; where the last sequence read through the page cache ends
  * @read_by: the control group that it is charged to; not a reference
@@ -295,7 +295,7 @@ struct vinteg {
  * @entry: one of &struct vinteg.writers or &struct vinteg.reader does
  * @plan: what to do, from the policy in force when the request arrived
  * @follows: a read for &struct vinteg.reader
- * @tried: the data has been tried, and counted, in the submitter's context
+ * @tried: the data has been tried, and counted; the next attempt may wait
  * @redo: a durable write failed in one step; is it the data?
  * @native: a durable write in one step is under way, its result not yet drawn
  *	consequences from
@@ -440,6 +440,7 @@ void vinteg_backing_knock(struct vinteg_backing *backing);
 /* request.c */
 extern const struct blk_mq_ops vinteg_mq_ops;
 blk_status_t vinteg_status(int error);
+bool vinteg_cmd_lock(struct vinteg_cmd *cmd);
 void vinteg_cmd_data_done(struct vinteg_cmd *cmd, int error, bool durable);
 
 /* worker.c */

@@ -5,6 +5,7 @@
  */
 #include <linux/blk-mq.h>
 
+#include "charge.h"
 #include "vinteg.h"
 
 /* They have workers of their own: they don't wait behind writes. */
@@ -35,17 +36,29 @@ void vinteg_let_read(struct vinteg *dev)
 }
 
 /*
- * Those of a regular file would only wait for each other at the inode's lock,
- * others are as many as there are processors that send them.  NULL for what
- * may have to read first: that would keep the others waiting.
+ * Through the page cache, those of a regular file would only wait for each
+ * other at the inode's lock, and one on a raw block device may have to read
+ * first.  Direct ones that end on a worker of the file system are done no sooner
+ * by many workers here, but in any order.  A control group may be held up, and
+ * must not hold up others.  NULL for who has a worker of its own.
  */
 static struct vinteg_writer *vinteg_writer_of(struct vinteg *dev,
-					      struct request *rq)
+					      struct vinteg_cmd *cmd)
 {
-	if (S_ISREG(dev->backing->mapping->host->i_mode))
-		return &dev->writers[0];
-	if (!IS_ALIGNED(vinteg_request_pos(rq) | blk_rq_bytes(rq), PAGE_SIZE))
-		return NULL;
+	struct request *rq = blk_mq_rq_from_pdu(cmd);
+	struct vinteg_backing *backing = dev->backing;
+
+	if (cmd->plan.direct) {
+		if (!backing->late_completion || !backing->can_nowait ||
+		    cmd->tried || vinteg_is_charged(rq))
+			return NULL;
+	} else {
+		if (S_ISREG(backing->mapping->host->i_mode))
+			return &dev->writers[dev->tag_set.nr_hw_queues];
+		if (!IS_ALIGNED(vinteg_request_pos(rq) | blk_rq_bytes(rq),
+				PAGE_SIZE))
+			return NULL;
+	}
 	return &dev->writers[rq->mq_hctx->queue_num];
 }
 
@@ -57,12 +70,11 @@ static struct vinteg_writer *vinteg_writer_of(struct vinteg *dev,
  */
 void vinteg_cmd_queue(struct vinteg_cmd *cmd)
 {
-	struct request *rq = blk_mq_rq_from_pdu(cmd);
-	struct vinteg *dev = vinteg_of_request(rq);
+	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
 	struct vinteg_writer *writer = NULL;
 
-	if (cmd->plan.call == VINTEG_CALL_WRITE && !cmd->plan.direct)
-		writer = vinteg_writer_of(dev, rq);
+	if (cmd->plan.call == VINTEG_CALL_WRITE)
+		writer = vinteg_writer_of(dev, cmd);
 	if (writer) {
 		vinteg_batcher_add(&writer->asked, &cmd->entry, dev->write_wq);
 		return;
@@ -80,18 +92,12 @@ void vinteg_cmd_queue(struct vinteg_cmd *cmd)
 
 static void vinteg_cmd_step(struct vinteg_cmd *cmd)
 {
-	struct vinteg *dev = vinteg_of_request(blk_mq_rq_from_pdu(cmd));
-
 	if (cmd->stale) {
 		vinteg_data_invalidate(cmd);
 		return;
 	}
-	if (cmd->range_wanted && !cmd->range_held) {
-		cmd->range_held = true;
-		if (!vinteg_range_lock(&dev->ranges, &cmd->range))
-			return;
-	}
-	vinteg_data_start(cmd);
+	if (vinteg_cmd_lock(cmd))
+		vinteg_data_start(cmd);
 }
 
 /**
@@ -136,6 +142,12 @@ static void vinteg_writer_step(struct vinteg *dev, struct vinteg_cmd *cmd)
 {
 	unsigned int bytes = blk_rq_bytes(blk_mq_rq_from_pdu(cmd));
 
+	if (cmd->plan.direct) {
+		/* What has to wait, for space or a lock, does so by itself. */
+		if (vinteg_cmd_lock(cmd) && !vinteg_data_try(cmd))
+			queue_work(dev->write_wq, &cmd->work);
+		return;
+	}
 	if (dev->backing->reads_wait)
 		vinteg_gate_shut(&dev->gate, bytes);
 	vinteg_cmd_step(cmd);
