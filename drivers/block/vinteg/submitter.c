@@ -88,6 +88,7 @@ static bool vinteg_may_try(struct vinteg_cmd *cmd)
 {
 	struct request *rq = blk_mq_rq_from_pdu(cmd);
 	struct vinteg *dev = vinteg_of_request(rq);
+	loff_t pos;
 
 	if (rq->cmd_flags & REQ_META)
 		return false;
@@ -101,6 +102,11 @@ static bool vinteg_may_try(struct vinteg_cmd *cmd)
 			return false;
 		/* What the ones before it are to read is not there yet. */
 		if (cmd->follows && vinteg_batcher_busy(&dev->reader))
+			return false;
+		/* A worker has to read it: a try would fail, and is not free. */
+		pos = vinteg_request_pos(rq);
+		if (!cmd->plan.direct &&
+		    !filemap_range_has_page(dev->backing->mapping, pos, pos))
 			return false;
 		break;
 	case VINTEG_CALL_WRITE:
