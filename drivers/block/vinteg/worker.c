@@ -114,6 +114,20 @@ void vinteg_cmd_work(struct work_struct *work)
 	vinteg_worker_end(pf);
 }
 
+/* The next one that waits, of those in @batch first; NULL if there is none. */
+static struct vinteg_cmd *vinteg_next_cmd(struct vinteg_batcher *batcher,
+					  struct list_head *batch)
+{
+	struct vinteg_cmd *cmd;
+
+	if (list_empty(batch) && !vinteg_batcher_take(batcher, batch))
+		return NULL;
+	cmd = list_first_entry(batch, struct vinteg_cmd, entry);
+	/* It may be done, and used again, before its step returns. */
+	list_del(&cmd->entry);
+	return cmd;
+}
+
 /**
  * vinteg_reader_work() - take the next step of all reads of a sequence
  * @work: of &struct vinteg.reader
@@ -124,34 +138,32 @@ void vinteg_reader_work(struct work_struct *work)
 {
 	struct vinteg *dev = container_of(work, struct vinteg, reader.work);
 	unsigned int pf = vinteg_worker_begin();
-	struct vinteg_cmd *cmd, *tmp;
+	struct vinteg_cmd *cmd;
 	LIST_HEAD(batch);
 
-	while (vinteg_batcher_take(&dev->reader, &batch)) {
-		list_for_each_entry_safe(cmd, tmp, &batch, entry) {
-			/* It may be done, and used again, before this returns. */
-			list_del(&cmd->entry);
-			vinteg_cmd_step(cmd);
-			cond_resched();
-		}
+	while ((cmd = vinteg_next_cmd(&dev->reader, &batch))) {
+		vinteg_cmd_step(cmd);
+		cond_resched();
 	}
 	vinteg_worker_end(pf);
 }
 
-static void vinteg_writer_step(struct vinteg *dev, struct vinteg_cmd *cmd)
+/* What has to wait, for space or a lock, does so by itself. */
+static void vinteg_write_direct(struct vinteg *dev, struct vinteg_cmd *cmd)
 {
-	unsigned int bytes = blk_rq_bytes(blk_mq_rq_from_pdu(cmd));
+	if (vinteg_cmd_lock(cmd) && !vinteg_data_try(cmd))
+		queue_work(dev->write_wq, &cmd->work);
+}
 
-	if (cmd->plan.direct) {
-		/* What has to wait, for space or a lock, does so by itself. */
-		if (vinteg_cmd_lock(cmd) && !vinteg_data_try(cmd))
-			queue_work(dev->write_wq, &cmd->work);
-		return;
-	}
+/* The writer pauses after its batch, unless reads have waited long enough before. */
+static void vinteg_write_cached(struct vinteg *dev, struct vinteg_cmd *cmd,
+				bool pause)
+{
 	if (dev->backing->reads_wait)
-		vinteg_gate_shut(&dev->gate, bytes);
+		vinteg_gate_shut(&dev->gate,
+				 blk_rq_bytes(blk_mq_rq_from_pdu(cmd)));
 	vinteg_cmd_step(cmd);
-	if (vinteg_gate_due(&dev->gate))
+	if (pause || vinteg_gate_due(&dev->gate))
 		vinteg_let_read(dev);
 }
 
@@ -167,16 +179,15 @@ void vinteg_writer_work(struct work_struct *work)
 						    asked.work);
 	struct vinteg *dev = writer->dev;
 	unsigned int pf = vinteg_worker_begin();
-	struct vinteg_cmd *cmd, *tmp;
+	struct vinteg_cmd *cmd;
 	LIST_HEAD(batch);
 
-	while (vinteg_batcher_take(&writer->asked, &batch)) {
-		list_for_each_entry_safe(cmd, tmp, &batch, entry) {
-			list_del(&cmd->entry);
-			vinteg_writer_step(dev, cmd);
-			cond_resched();
-		}
-		vinteg_let_read(dev);
+	while ((cmd = vinteg_next_cmd(&writer->asked, &batch))) {
+		if (cmd->plan.direct)
+			vinteg_write_direct(dev, cmd);
+		else
+			vinteg_write_cached(dev, cmd, list_empty(&batch));
+		cond_resched();
 	}
 	vinteg_worker_end(pf);
 }
