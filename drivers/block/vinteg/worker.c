@@ -155,7 +155,7 @@ static void vinteg_write_direct(struct vinteg *dev, struct vinteg_cmd *cmd)
 		queue_work(dev->write_wq, &cmd->work);
 }
 
-/* The writer pauses after its batch, unless reads have waited long enough before. */
+/* Reads go on after its batch, or earlier if they have waited long enough. */
 static void vinteg_write_cached(struct vinteg *dev, struct vinteg_cmd *cmd,
 				bool pause)
 {
