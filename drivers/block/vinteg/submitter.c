@@ -156,12 +156,11 @@ bool vinteg_submitter_enter(struct vinteg_submitter *sub,
 	struct request_queue *q = blk_mq_rq_from_pdu(cmd)->q;
 	struct vinteg *dev = q->queuedata;
 
-	if (!vinteg_may_try(cmd))
+	if (!dev->backing->can_nowait || !vinteg_may_try(cmd))
 		return false;
 	if (sub->entered)
 		return true;
-	if (!dev->backing->can_nowait || current->flags & not_with ||
-	    current->journal_info ||
+	if (current->flags & not_with || current->journal_info ||
 	    vinteg_plug_holds_others(current->plug, q, sub->list))
 		return false;
 
