@@ -62,23 +62,32 @@ ask()
 }
 
 # clocks: time, and how much of it a single processor was idle, in ns. Nothing but the shell
-# itself: a process costs more than a hundred requests do.
+# itself: a process costs more than a hundred requests do. Newer kernels count what is less
+# than a tick of it in ticks, which may always find the processor idle, or never: a rough
+# figure then, of what was no task's time. It has the interrupts that came meanwhile, too.
 clocks()
 {
 	local line now=0 idle=0 lines
 
+	ROUGH=1
 	mapfile -t lines </proc/timer_list
 	for line in "${lines[@]}"; do
 		case $line in
 		"now at "*)		line=${line#now at }; now=${line% nsecs} ;;
-		*idle_sleeptime*)	line=${line##*: }; idle=$((idle + ${line% nsecs})) ;;
-		*iowait_sleeptime*)	line=${line##*: }; idle=$((idle + ${line% nsecs})) ;;
+		*idle_sleeptime* | *iowait_sleeptime*)
+			line=${line##*: }
+			idle=$((idle + ${line% nsecs}))
+			ROUGH=
+			;;
 		esac
 	done
-	if [ $idle = 0 ]; then
-		# Newer kernels tell it here alone, in hundredths of a second.
-		read -r -a lines </proc/stat
-		idle=$(((lines[4] + lines[5]) * 10000000))
+	if [ -n "$ROUGH" ]; then
+		# The time of all tasks: Documentation/scheduler/sched-stats.rst.
+		mapfile -t lines </proc/schedstat
+		for line in "${lines[@]}"; do
+			read -r -a line <<<"$line"
+			[ "${line[0]}" != cpu0 ] || idle=$((now - line[7]))
+		done
 	fi
 	CLOCKS=("$now" "$idle")
 }
@@ -91,20 +100,32 @@ pause()
 }
 
 # watch_busy: looks on while fio works; of WINDOW ms, how many nanoseconds the processor was
-# not idle, per second, less what looking on took.
+# not idle, per second, less what looking on took. Leaves no figure if fio ended meanwhile, nor
+# a rough one, unless the processor was never idle.
 watch_busy()
 {
-	local from
+	local from word i
 
-	# In vain if it never begins: whoever waits for it says why.
-	read -r -t 60 _ <>/run/go || true
+	# One word of each job that begins. No limit: while fio waits for the disk that it is
+	# read from, which is this machine's, the virtual clock runs away.
+	for ((i = 0; i < JOBS; i++)); do
+		read -r word <&"$WORDS"
+		[ "$word" = begin ] || return 0
+	done
 	pause $SETTLE
 	clocks
 	from=("${CLOCKS[@]}")
 	pause $WINDOW
 	clocks
+	! read -r -t 0 -u "$WORDS" || return 0
 	awk -v t=$((CLOCKS[0] - from[0])) -v idle=$((CLOCKS[1] - from[1])) -v own="$LOOKING" \
-		'BEGIN { printf "%.0f\n", (t - idle - own) * 1e9 / t }' >/run/busy
+		-v rough="$ROUGH" '
+		BEGIN {
+			if (!rough)
+				printf "%.0f\n", (t - idle - own) * 1e9 / t
+			else if (idle < 0.03 * t)
+				printf "%.0f\n", (t - own) * 1e9 / t
+		}' >/run/busy
 }
 
 # learn_looking: what a look at the clocks takes, with nothing else to do.
@@ -121,10 +142,20 @@ learn_looking()
 	LOOKING=$((CLOCKS[0] - from))
 }
 
+# run_watched OPTION...: run_fio, for watch_busy.
+run_watched()
+{
+	local rc=0
+
+	run_fio "$@" || rc=$?
+	echo end >/run/words
+	return $rc
+}
+
 # measure_device OPTIONS [OPTIONS-OF-A-SECOND-JOB]
 measure_device()
 {
-	local before after options watch='' busy=0
+	local before after options fio watch='' busy=0
 
 	[ -z "$COST" ] || [ -n "${2:-}" ] || watch=1
 	# Buffers of 1 MiB are huge pages or are not, as their addresses happen to fall, unless
@@ -136,17 +167,20 @@ measure_device()
 	# group of its own.
 	[ "$JOBS" = 1 ] || options+=(--group_reporting=1)
 	if [ -n "$watch" ]; then
-		[ -p /run/go ] || mkfifo /run/go
-		options+=(--time_based --exec_prerun="echo >/run/go")
-		rm -f /run/busy
+		rm -f /run/words /run/busy
+		mkfifo /run/words
+		exec {WORDS}<>/run/words
+		options+=(--time_based --exec_prerun="(echo begin >/run/words)")
 	fi
 	before=$(disk_ops)
 	if [ -n "$watch" ]; then
 		# shellcheck disable=SC2086 # options
-		run_fio "${options[@]}" --name=bench $1 &
+		run_watched "${options[@]}" --name=bench $1 &
+		fio=$!
 		watch_busy
-		wait $!
-		busy=$(</run/busy)
+		wait $fio
+		exec {WORDS}>&-
+		busy=$(cat /run/busy 2>/dev/null || true)
 	else
 		# shellcheck disable=SC2086 # options
 		run_fio "${options[@]}" --name=bench $1 ${2:-}
@@ -157,7 +191,8 @@ measure_device()
 				'\$.write.lat_ns.mean')) / 1e3 +
 			coalesce(job ->> '\$.sync.lat_ns.mean', 0) / 1e3,
 		coalesce(latency, ''),
-		(job ->> '\$.read.total_ios') + (job ->> '\$.write.total_ios')" |
+		(job ->> '\$.read.total_ios') + (job ->> '\$.write.total_ios'),
+		(job ->> '\$.usr_cpu') + (job ->> '\$.sys_cpu')" |
 		awk -F '\t' -v before="$before" -v after="$after" -v beside="${2:-}" -v busy="$busy" '
 			{
 				printf "%.0f\t%.2f\t%s", $1, $2, $3
@@ -168,7 +203,9 @@ measure_device()
 						printf "\t%.3f", (a[i] - b[i]) / $4
 					else
 						printf "\t-"
-				printf "\t%s\n", (busy > 0 && $1 > 0 ? sprintf("%.0f", busy / $1) : "-")
+				# All are busier than fio alone: else it was looked at too early.
+				good = busy > 0.9 * $5 * 1e7 && $1 > 0
+				printf "\t%s\n", (good ? sprintf("%.0f", busy / $1) : "-")
 			}'
 }
 

@@ -26,7 +26,7 @@ usage()
 		                  much memory, e.g. 1,16,256
 		  --jobs N        so many fio at a time (1)
 		  --repeat N      repetitions (1)
-		  --runtime MS    of a measurement, at most (100)
+		  --runtime MS    of a measurement, at most (100; of cost 600)
 	END
 	exit 2
 }
@@ -46,7 +46,7 @@ select_cells()
 }
 
 kernel=6.12 src=$TOP out='' cells=. sets=. targets=. fs=ext4 disks=plp places='' peers=''
-clock=virtual devices='' jobs=1 repeat=1 runtime=100
+clock=virtual devices='' jobs=1 repeat=1 runtime=''
 while [ $# -gt 0 ]; do
 	[ $# -ge 2 ] || usage
 	case $1 in
@@ -62,6 +62,7 @@ here=$TOP/scripts/bench
 job=$out/job
 cost=
 [ "$clock" != cost ] || cost=1
+runtime=${runtime:-$([ -z "$cost" ] && echo 100 || echo 600)}
 places=${places//,/ }
 if [ -z "$places" ]; then
 	for disk in ${disks//,/ }; do
