@@ -8,7 +8,8 @@
 # patches its code at that moment gets a translation of the breakpoint (int3) that it has
 # there while it patches, and dies of it when the patch is over: "qemu-x86_64 booting with
 # 8.0.0 stil see int3" on linux-kernel, June to August 2023, fixed by QEMU's commit
-# deba78709ae8 ("accel/tcg: Always lock pages before translation").
+# deba78709ae8 ("accel/tcg: Always lock pages before translation"). If the kernel sees that
+# its memory has no breakpoint there, it goes back to try again, for ever.
 
 # What no kernel may say: one list for the guest and for who reads its console.
 COMPLAINTS=$(sed -n "s/^SPLATS='\(.*\)'\$/\1|int3: 0000/p" "$TOP/scripts/vm/guest-init.sh")
@@ -66,11 +67,51 @@ is_patchable()
 	return 1
 }
 
+# endless_int3 CONSOLE: a processor gets an int3 for ever where its memory has none: it was
+# seen busy with one, at times 20 seconds apart at least, and whenever it was to be seen with
+# which, that was the same. Prints the evidence. A processor may take an int3 that is gone
+# when the handler looks, but not again: to return from the handler makes it read the code
+# anew (Intel's manual, volume 3, "Serializing instructions": IRET).
+endless_int3()
+{
+	local time rip code offset where='' first='' last=0
+
+	while read -r time rip code; do
+		: "${first:=$time}"
+		last=$time
+		[ -n "$rip" ] || continue
+		[[ $rip =~ ^([A-Za-z_][A-Za-z0-9_.]*)"+0x"([0-9a-f]+)/ ]] || return
+		rip=${BASH_REMATCH[1]} offset=$((16#${BASH_REMATCH[2]}))
+		[[ $code =~ ([0-9a-f]{2})" <"([0-9a-f]{2})">"([0-9a-f ]*)$ ]] || return
+		code="${BASH_REMATCH[2]}${BASH_REMATCH[3]}"
+		# Behind the int3, or in front of it when the handler has made up its mind.
+		if is_patchable "${BASH_REMATCH[1]} $code"; then
+			code="${BASH_REMATCH[1]} $code" offset=$((offset - 1))
+		fi
+		is_patchable "$code" || return
+		code=$(printf '%s+0x%x, where the memory has %s' "$rip" $offset "${code:0:14}")
+		: "${where:=$code}"
+		[ "$code" = "$where" ] || return
+	done < <(since_job "$1" | awk '
+		/NMI backtrace for cpu / { looked = 1; int3 = 0 }
+		!looked || !match($0, /^\[ *[0-9]+/) { next }
+		{ time = substr($0, 2, RLENGTH - 1) + 0 }
+		/RIP: 0010:(asm_)?exc_int3\+/ { print time; next }
+		/ asm_exc_int3\+/ { print time; int3 = 1; rip = "" }
+		int3 && match($0, /RIP: 0010:[^ ]+/) { rip = substr($0, RSTART + 10, RLENGTH - 10) }
+		int3 && rip && match($0, /Code: .*/) {
+			print time, rip, substr($0, RSTART + 6)
+			looked = 0
+		}')
+	[ -n "$where" ] && [ $((last - first)) -ge 20 ] && echo "int3 for ever in $where"
+}
+
 # accident CONSOLE LOST: succeeds if the machine that was lost for the reason LOST was
 # killed by the emulator, and prints the evidence. That is:
 #  - it hung while it booted, without a complaint, before anything of ours ran;
 #  - its first complaint is an int3 where its memory has none: the byte before RIP is not
 #    cc, but begins an instruction that the kernel patches;
+#  - its first complaint is that a processor hangs, and one does: in such an int3;
 #  - its first complaint is a jump to 0 with bits in EFLAGS that no processor sets. (Without
 #    such bits it is a call of a null pointer like any other.)
 accident()
@@ -84,6 +125,10 @@ accident()
 		echo "booted into silence: $lost"
 		return
 	fi
+	if [[ $first =~ "rcu: INFO: "|"BUG: soft lockup" ]]; then
+		what=$(endless_int3 "$console") || return
+		lost="the machine died"
+	fi
 	[ "$lost" = "the machine died" ] || return
 	while IFS= read -r line; do
 		# The first of each: those of user mode, if any, come later.
@@ -92,7 +137,9 @@ accident()
 		[[ -n $flags || -z $rip || ! $line =~ "EFLAGS: "([0-9a-f]+) ]] ||
 			flags=${BASH_REMATCH[1]}
 	done <<<"$said"
-	if [[ $first =~ (^|"] "|"Oops: ")"int3: 0000 [#1]" ]]; then
+	if [ -n "$what" ]; then
+		:
+	elif [[ $first =~ (^|"] "|"Oops: ")"int3: 0000 [#1]" ]]; then
 		[[ $rip =~ ^[A-Za-z_][A-Za-z0-9_.]*"+0x" ]] || return
 		[[ $code =~ ([0-9a-f]{2})" <"([0-9a-f]{2})">"([0-9a-f ]*)$ ]] || return
 		code="${BASH_REMATCH[1]} ${BASH_REMATCH[2]}${BASH_REMATCH[3]}"
@@ -104,8 +151,8 @@ accident()
 	else
 		return 1
 	fi
-	# An accident all the same, but not one to be hidden.
-	! since_job "$console" | grep -q -F '[vinteg]' ||
+	# An accident all the same, but not one to be hidden. No -q: it would break the pipe.
+	! since_job "$console" | grep -F '[vinteg]' >/dev/null ||
 		what="$what, vinteg in the backtrace"
 	echo "$what"
 }

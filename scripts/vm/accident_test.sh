@@ -56,9 +56,36 @@ oops()
 	END
 }
 
+# stall TIME PLACE CODE: as the kernel shows what a processor that hangs is busy with.
+stall()
+{
+	cat <<-END
+		[ $1.135993] rcu: INFO: rcu_preempt self-detected stall on CPU
+		[ $1.155619] Sending NMI from CPU 1 to CPUs 0:
+		[ $1.157281] NMI backtrace for cpu 0
+		[ $1.159408] CPU: 0 PID: 8876 Comm: kworker/0:4 Tainted: G           OE      6.1.0 #1
+		[ $1.161786] RIP: 0010:exc_int3+0x4e/0x120
+		[ $1.163040] Code: 4c 63 ff 85 c0 0f 84 8a 00 00 00 89 ee <48> 89 df 5b 5d e9 28 37
+		[ $1.163235] RSP: 0018:ffffc900005efd80 EFLAGS: 00000002
+		[ $1.163627] Call Trace:
+		[ $1.164271]  <TASK>
+		[ $1.169021]  asm_exc_int3+0x35/0x40
+		[ $1.169768] RIP: 0010:$2
+		[ $1.169792] Code: $3
+		[ $1.169801] RSP: 0018:ffffc900005efe70 EFLAGS: 00000082
+		[ $1.169958]  ? __schedule+0x1bd/0xa00
+		[ $1.170086]  </TASK>
+		[ $1.171436] CPU: 1 PID: 20858 Comm: test_policy_ope Tainted: G           OE      6.1.0 #1
+		[ $1.188758] RIP: 0010:smp_call_function_many_cond+0xf1/0x330
+		[ $1.189345] Code: 74 0a f3 90 <8b> 4e 08 83 e1 01 75 f6
+	END
+}
+
 INT3="Oops: int3: 0000 [#1] PREEMPT SMP NOPTI"
 WHERE="ttwu_do_activate+0x8e/0x1b0"
 NOP="e8 1d 02 00 00 90 48 89 df 0f <1f> 44 00 00 5b 5d 41 5c c3"
+JUMP="0f 85 a9 06 00 00 e9 53 03 00 00 <e9> f7 02 00 00 48 8b"
+JUMP_FROM_BEHIND="85 a9 06 00 00 e9 53 03 00 00 e9 <f7> 02 00 00 48 8b 83"
 NULL="BUG: kernel NULL pointer dereference, address: 0000000000000000"
 NO_CODE="Unable to access opcode bytes at 0xffffffffffffffd6."
 FRAME="vinteg_queue_rq+0x91/0x2c0 [vinteg]"
@@ -84,6 +111,28 @@ expect yes "nothing but harmless words while booting" "$SILENT" \
 	"[    0.000000] Kernel command line: console=ttyS0 oops=panic" \
 	"[    0.400120] pci 0000:00:01.0: quirk applied"
 
+expect yes "a processor hangs in an int3 where the memory has a jump" "$DIED" "$BEGUN" \
+	"$(stall 1298 __schedule+0x1bc/0xa00 "$JUMP")" \
+	"$(stall 1361 __schedule+0x1bd/0xa00 "$JUMP_FROM_BEHIND")"
+expect yes "the same, and the machine took too long" "no end after 2700 seconds" "$BEGUN" \
+	"$(stall 1298 __schedule+0x1bc/0xa00 "$JUMP")" \
+	"$(stall 1361 __schedule+0x1bc/0xa00 "$JUMP")"
+
+expect no "a processor hangs, seen once in such an int3" "$DIED" "$BEGUN" \
+	"$(stall 1298 __schedule+0x1bc/0xa00 "$JUMP")"
+expect no "a processor hangs, seen in two such" "$DIED" "$BEGUN" \
+	"$(stall 1298 __schedule+0x1bc/0xa00 "$JUMP")" \
+	"$(stall 1361 vinteg_queue_rq+0x91/0x2c0 "$JUMP")"
+expect no "a processor hangs in an int3 that the memory has" "$DIED" "$BEGUN" \
+	"$(stall 1298 __schedule+0x1bc/0xa00 "${JUMP/<e9>/<cc>}")" \
+	"$(stall 1361 __schedule+0x1bc/0xa00 "${JUMP/<e9>/<cc>}")"
+expect no "a processor hangs elsewhere" "$DIED" "$BEGUN" \
+	"$(stall 1298 __schedule+0x1bc/0xa00 "$JUMP" | sed 's/exc_int3/exc_page_fault/')" \
+	"$(stall 1361 __schedule+0x1bc/0xa00 "$JUMP" | sed 's/exc_int3/exc_page_fault/')"
+expect no "a processor hangs in such an int3, but a warning before" "$DIED" \
+	"$BEGUN" "[   30.1] WARNING: CPU: 0 PID: 1 at fs/inode.c:4 iput+0x1/0x2" \
+	"$(stall 1298 __schedule+0x1bc/0xa00 "$JUMP")" \
+	"$(stall 1361 __schedule+0x1bc/0xa00 "$JUMP")"
 expect no "int3 in padding: a wild jump" "$DIED" \
 	"$BEGUN" "$(oops "$INT3" "$WHERE" "c3 cc cc cc cc <cc> cc cc cc" 00000086)"
 expect no "int3 where there is no function" "$DIED" \

@@ -34,6 +34,9 @@ mount_all()
 	mount -t cgroup2 cgroup /sys/fs/cgroup
 	mount -t debugfs debugfs /sys/kernel/debug
 	mount -t tracefs tracefs /sys/kernel/tracing
+	# Else the first event that is switched on patches the scheduler while the other
+	# processor runs it, which the emulator may not survive: see vm/accident.sh.
+	echo 0 >/sys/kernel/tracing/options/record-cmd
 	# A module in some kernels: then whoever needs it loads it.
 	[ ! -d /sys/kernel/config ] || mount -t configfs configfs /sys/kernel/config
 	ln -sf /proc/self/fd /dev/fd
@@ -44,11 +47,14 @@ mount_all()
 	: >/etc/fstab
 }
 
-# A hung task, 30 seconds of it, is a lost machine rather than a test that waits on.
+# A hung task, 30 seconds of it, is a lost machine rather than a test that waits on. So is a
+# processor that hangs, after it was said five times in five minutes: see vm/accident.sh.
 set_limits()
 {
 	echo 30 >/proc/sys/kernel/hung_task_timeout_secs
 	echo 1 >/proc/sys/kernel/hung_task_panic
+	echo 5 >/proc/sys/kernel/max_rcu_stall_to_panic
+	echo 1 >/proc/sys/kernel/panic_on_rcu_stall
 	echo '7 4 1 7' >/proc/sys/kernel/printk
 	hostname vinteg-vm
 	ip link set lo up
