@@ -79,13 +79,23 @@ emergency_read_only()
 	says ok blkio write $DEV 1M 64k fua
 }
 
+was_touched()
+{
+	[ "$(stat -c %.9Y "$IMG")" != "$mtime" ]
+}
+
 # catches: the success of jbd2_complete_transaction() after a commit in the background has
 # failed, until somebody starts a handle.
 journal_fails_in_the_background()
 {
+	local mtime
+
 	prepare ext4 "$1"
+	mtime=$(stat -c %.9Y "$IMG")
 	# The blocks have to be converted, which is in the running transaction.
 	says ok blkio write $DEV 1M 64k
+	# That starts a handle, too, once after a write: not between the commit and the FLUSH.
+	wait_for 30 was_touched
 	below_cut
 	sync -f "$BELOW_FS" || true
 	below_good
