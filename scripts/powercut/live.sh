@@ -89,7 +89,7 @@ lines()
 	sed 's/^[[:space:]]*//; /^$/d' <<<"$1"
 }
 
-# plan: CUTS of durable policies, and the controls.
+# plan: CUTS of durable policies, and the controls, each three times at least.
 plan()
 {
 	local seed=$SEED places controls place policy n=0 durable=0
@@ -109,6 +109,11 @@ plan()
 			echo "$seed $policy $place"
 			[ "$policy" = unsafe ] || durable=$((durable + 1))
 		done
+		echo "$seed ${controls[n % ${#controls[@]}]}"
+		n=$((n + 1)) seed=$((seed + 1))
+	done
+	# So many at least that one which had nothing to lose doesn't count for too much.
+	while [ $n -lt $((3 * ${#controls[@]})) ]; do
 		echo "$seed ${controls[n % ${#controls[@]}]}"
 		n=$((n + 1)) seed=$((seed + 1))
 	done
